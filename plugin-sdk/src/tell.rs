@@ -1,0 +1,195 @@
+//! The words that senders share: what is said of a group, in which order, and what is said of the rest. Pure.
+
+use crate::{Group, Notification, Severity, text, time};
+
+/// The kind of messages that are told as their text alone.
+pub const MONITOR_KIND: &str = "monitor";
+/// The kind of messages that name none.
+pub const DEFAULT_KIND: &str = "default";
+
+/// A severity in one word: `error`.
+#[must_use]
+pub fn severity_word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Trace => "trace",
+        Severity::Debug => "debug",
+        Severity::Info => "info",
+        Severity::Notice => "notice",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+        Severity::Critical => "critical",
+    }
+}
+
+/// The groups of a notification as people read them: count falling, then first seen, then id.
+#[must_use]
+pub fn in_order(notification: &Notification) -> Vec<&Group> {
+    let mut groups: Vec<&Group> = notification.groups.iter().collect();
+    groups.sort_by(|a, b| b.count.cmp(&a.count).then(a.first_seen.cmp(&b.first_seen)).then_with(|| a.id.cmp(&b.id)));
+    groups
+}
+
+/// ` for last 30 seconds` when the group was closed by its route's clock, else nothing.
+#[must_use]
+pub fn period(group: &Group) -> String {
+    match group.reason.as_str() {
+        "time" => format!(" for last {}", time::human_duration(group.closed.saturating_sub(group.opened))),
+        _ => String::new(),
+    }
+}
+
+/// One line of plain text: `Message "disk full" was repeated 5 time(s) for last 30 seconds.`, or a monitor's own text.
+#[must_use]
+pub fn plain_sentence(group: &Group) -> String {
+    if group.kind == MONITOR_KIND {
+        return format!("{}{}", text::plain_line(&group.text), times(group));
+    }
+    format!("Message {} was repeated {} time(s){}.", text::quote(&group.text), group.count, period(group))
+}
+
+/// ` (3 times)` for a monitor's text that came more than once.
+#[must_use]
+pub fn times(group: &Group) -> String {
+    if group.count > 1 { format!(" ({} times)", group.count) } else { String::new() }
+}
+
+/// A line for each group, most important first, as many as fit into `max_chars`; then one line for all the rest, so that
+/// every message is told or counted. Lines longer than `max_chars` never fit: see [`shorten`].
+#[must_use]
+pub fn lines(notification: &Notification, max_chars: usize, line: impl Fn(&Group) -> String) -> Vec<String> {
+    let mut room = max_chars.saturating_sub(REST_CHARS);
+    let mut groups = in_order(notification).into_iter().peekable();
+    let mut lines = Vec::new();
+    while let Some(group) = groups.peek() {
+        let told = line(group);
+        let Some(left) = room.checked_sub(told.chars().count() + 1) else { break };
+        room = left;
+        lines.push(told);
+        groups.next();
+    }
+    let left_out = groups
+        .fold((notification.omitted_groups, notification.omitted_messages), |(groups, messages), group| {
+            (groups.saturating_add(1), messages.saturating_add(group.count))
+        });
+    lines.extend(rest(left_out.0, left_out.1));
+    lines
+}
+
+/// The whole notification as plain text of at most `max_chars`: the operator's own text if there is one, else [`lines`].
+#[must_use]
+pub fn plain_text(notification: &Notification, max_chars: usize) -> String {
+    if let Some(body) = &notification.body {
+        return text::truncate_chars(&text::plain(body), max_chars);
+    }
+    let alone = notification.groups.len() == 1;
+    let longest = longest_line(max_chars).min(if alone { max_chars } else { LINE_CHARS });
+    let line = |group: &Group| {
+        let with = |shown: &str| plain_sentence(&Group { text: shown.to_owned(), ..group.clone() });
+        shorten(&group.text, longest, with)
+    };
+    lines(notification, max_chars, line).join("\n")
+}
+
+/// One group of many shows at most this much in [`plain_text`], so that one long text does not push the others out.
+const LINE_CHARS: usize = 500;
+
+/// The longest line that [`lines`] takes when it may be `max_chars` long in all.
+#[must_use]
+pub fn longest_line(max_chars: usize) -> usize {
+    max_chars.saturating_sub(REST_CHARS + 1)
+}
+
+/// Room kept for the line about the rest: two numbers of twenty digits and the words around them.
+const REST_CHARS: usize = 100;
+
+/// The longest text, cut at its end, for which `line` is at most `max_chars` long: escaping can make a text ten times as
+/// long, so what fits is tried out.
+#[must_use]
+pub fn shorten(text: &str, max_chars: usize, line: impl Fn(&str) -> String) -> String {
+    let mut keep = max_chars;
+    loop {
+        let told = line(&text::truncate_chars(text, keep));
+        if keep == 0 || told.chars().nth(max_chars).is_none() {
+            return told;
+        }
+        keep -= (keep / 4).max(1);
+    }
+}
+
+/// `and 412 more groups, 80,344 messages`; `None` when nothing was left out.
+#[must_use]
+pub fn rest(groups: u64, messages: u64) -> Option<String> {
+    if groups == 0 && messages == 0 {
+        return None;
+    }
+    let plural = |n: u64, word: &str| format!("{} {word}{}", text::thousands(n), if n == 1 { "" } else { "s" });
+    let more = plural(groups, "more group");
+    Some(format!("and {more}, {}", plural(messages, "message")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn groups_are_told_by_count_then_by_age() {
+        let of = |id: &str, count, first_seen| Group { id: id.into(), count, first_seen, ..testing::group(id, 1) };
+        let notification = testing::notification(vec![of("c", 1, 5), of("b", 7, 9), of("a", 7, 3), of("d", 7, 3)]);
+        let ids: Vec<&str> = in_order(&notification).iter().map(|group| group.id.as_str()).collect();
+        assert_eq!(ids, ["a", "d", "b", "c"]);
+    }
+
+    #[test]
+    fn a_sentence_says_how_often_and_when_it_matters_for_how_long() {
+        let by_count = testing::group("disk full", 30);
+        assert_eq!(plain_sentence(&by_count), r#"Message "disk full" was repeated 30 time(s)."#);
+        let by_time = Group { opened: 1_000, closed: 31_020, ..testing::group_by_time("a\nb", 5) };
+        assert_eq!(plain_sentence(&by_time), r#"Message "a\nb" was repeated 5 time(s) for last 30 seconds."#);
+    }
+
+    #[test]
+    fn a_monitor_is_told_as_its_text() {
+        let once = Group { kind: MONITOR_KIND.into(), ..testing::group("`x` is *3*\n", 1) };
+        assert_eq!(plain_sentence(&once), "`x` is *3* ");
+        assert_eq!(plain_sentence(&Group { count: 2, ..once }), "`x` is *3*  (2 times)");
+    }
+
+    #[test]
+    fn every_message_is_told_or_counted() {
+        let mut notification = testing::notification((1..=100).map(|n| testing::group("0123456789", n)).collect());
+        (notification.omitted_groups, notification.omitted_messages) = (10, 1_000);
+        let lines = lines(&notification, 1_000, plain_sentence);
+        let (rest, told) = lines.split_last().unwrap();
+        assert!(lines.join("\n").chars().count() <= 1_000);
+        assert!(told.len() > 10);
+        let told_groups = u64::try_from(told.len()).unwrap();
+        let told_messages: u64 = (1..=100).rev().take(told.len()).sum();
+        assert_eq!(rest, &super::rest(110 - told_groups, 6_050 - told_messages).unwrap());
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_shortened_until_it_fits() {
+        let escaped = |text: &str| text::quote(text);
+        assert_eq!(shorten("short", 100, escaped), "\"short\"");
+        let told = shorten(&"\u{e0001}".repeat(500), 100, escaped);
+        assert!(told.chars().count() <= 100 && told.contains("\\U000e0001") && told.ends_with("…\""), "{told}");
+    }
+
+    #[test]
+    fn plain_text_holds_its_length_and_shows_the_operators_own_text() {
+        let mut notification = testing::notification(vec![testing::group(&"\u{e0001}".repeat(9_000), 3)]);
+        let told = plain_text(&notification, 1_000);
+        assert!((500..=1_000).contains(&told.chars().count()) && told.ends_with("3 time(s)."), "{told}");
+        notification.body = Some("own\u{1b} text".into());
+        assert_eq!(plain_text(&notification, 1_000), "own\u{fffd} text");
+        assert_eq!(plain_text(&notification, 3), "ow…");
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        assert_eq!(rest(412, 80_344).as_deref(), Some("and 412 more groups, 80,344 messages"));
+        assert_eq!(rest(1, 1).as_deref(), Some("and 1 more group, 1 message"));
+        assert_eq!(rest(0, 0), None);
+    }
+}

@@ -1,0 +1,123 @@
+//! Tells notifications in a Slack channel, with the Web API.
+//!
+//! `prepare` checks the token and looks up the people to mention; `send` posts one message. No text of a message can
+//! mention anybody, link anywhere or change the layout beyond Slack's own bold and code marks.
+
+#![forbid(unsafe_code)]
+
+mod api;
+mod form;
+mod users;
+
+use mag_plugin_sdk::config::mistake;
+use mag_plugin_sdk::http::Url;
+use mag_plugin_sdk::{
+    About, Call, ConfigError, Delivered, Egress, Failure, Markup, Notification, Prepared, Secrets, Sender, delivered,
+};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The sender.
+#[derive(Debug)]
+pub struct Slack;
+
+/// `config` in `mag.toml`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The channel's id, or its name: `C012AB3CD`, `#ops`.
+    pub channel: String,
+    /// Who is mentioned: user names or display names, with or without `@`.
+    #[serde(default)]
+    pub mention: Vec<String>,
+    /// Who is mentioned instead when a monitor's message is told.
+    #[serde(default)]
+    pub mention_monitor: Vec<String>,
+    /// Where the Web API is, without a slash at the end; for proxies and tests.
+    #[serde(default)]
+    pub api_url: Option<String>,
+}
+
+/// Names in one list: more people than this are better told by the channel itself, and the state must stay small.
+const MENTIONS: usize = 100;
+/// People come, go and change their names: look them up again after this.
+const VALID_FOR_MS: u64 = 24 * 3_600_000;
+/// A digest longer than this is for reading elsewhere.
+const MAX_GROUPS: u32 = 100;
+
+impl Sender for Slack {
+    type Config = Config;
+
+    fn about() -> About {
+        let about = About::new("slack", env!("CARGO_PKG_VERSION"), "Tells notifications in a Slack channel.");
+        About { markup: Markup::Mrkdwn, max_groups: Some(MAX_GROUPS), ..about }.secret(
+            "token",
+            true,
+            &["header"],
+            "a bot token (xoxb-…) with chat:write, and users:read when people are mentioned",
+        )
+    }
+
+    fn validate(config: &Config, _secrets: &Secrets) -> Result<Vec<Egress>, Vec<ConfigError>> {
+        let mut mistakes = Vec::new();
+        if config.channel.trim().is_empty() {
+            mistakes.push(mistake("/channel", "the channel's id or name is needed"));
+        }
+        for (key, list) in [("mention", &config.mention), ("mention_monitor", &config.mention_monitor)] {
+            if list.len() > MENTIONS {
+                mistakes.push(mistake(&format!("/{key}"), format!("at most {MENTIONS} people can be mentioned")));
+            }
+            let empty = |name: &String| users::wanted(name).is_empty();
+            mistakes.extend(
+                (0..)
+                    .zip(list)
+                    .filter(|(_, name)| empty(name))
+                    .map(|(at, _): (usize, _)| mistake(&format!("/{key}/{at}"), "a user's name is needed")),
+            );
+        }
+        match Url::parse(api::base(config)) {
+            Err(why) => mistakes.push(mistake("/api_url", why)),
+            Ok(url) if url.path_and_query.contains('?') => {
+                mistakes.push(mistake("/api_url", "the address of an API has no query"));
+            }
+            Ok(url) if mistakes.is_empty() => {
+                let methods = vec!["GET".to_owned(), "POST".to_owned()];
+                return Ok(vec![Egress { origin: url.origin(), methods, why: "Slack's Web API".to_owned() }]);
+            }
+            Ok(_) => {}
+        }
+        Err(mistakes)
+    }
+
+    fn prepare(call: &Call<'_, Config>) -> Result<Prepared, Failure> {
+        api::auth_test(call)?;
+        let state = users::look_up(call)?;
+        Ok(Prepared { state: state.to_bytes(), valid_for_ms: Some(VALID_FOR_MS) })
+    }
+
+    fn send(call: &Call<'_, Config>, notification: &Notification) -> Result<Delivered, Failure> {
+        let users = users::Users::from_bytes(call.state);
+        let text = form::text(notification, call.config, &users, form::TEXT_CHARS);
+        let posted = match api::post_message(call, &text) {
+            Err(failure) if failure.code == api::TOO_LONG => {
+                api::post_message(call, &form::text(notification, call.config, &users, form::SHORT_TEXT_CHARS))
+            }
+            posted => posted,
+        }?;
+        // Two short words from Slack: this cannot fail, and a message without a receipt is told all the same.
+        let receipt = serde_json::to_vec(&Receipt { channel: posted.channel, ts: posted.ts }).ok();
+        Ok(Delivered { receipt, ..delivered() })
+    }
+}
+
+/// What is needed to change the message or to answer under it.
+#[derive(Debug, Serialize)]
+struct Receipt {
+    channel: String,
+    ts: String,
+}
+
+mag_plugin_sdk::export!(Slack);
+
+#[cfg(test)]
+mod tests;

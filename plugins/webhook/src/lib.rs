@@ -1,0 +1,100 @@
+//! Tells notifications as JSON to an HTTP endpoint, by POST. The body's schema is `body.schema.json`.
+
+#![forbid(unsafe_code)]
+
+mod body;
+
+use std::collections::BTreeMap;
+
+use mag_plugin_sdk::config::mistake;
+use mag_plugin_sdk::http::{Request, Url};
+use mag_plugin_sdk::{
+    About, Call, ConfigError, Delivered, Egress, Failure, Notification, Secrets, Sender, delivered, egress,
+};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The sender.
+#[derive(Debug)]
+pub struct Webhook;
+
+/// `config` in `mag.toml`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Where notifications are sent, `https://…` or `http://…`.
+    pub url: String,
+    /// Further headers of each request; values may hold `${secret:NAME}`.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+}
+
+/// Headers that the sender or the connection sets itself.
+const OWN_HEADERS: [&str; 10] = [
+    "connection",
+    "content-length",
+    "content-type",
+    "host",
+    "idempotency-key",
+    "transfer-encoding",
+    "user-agent",
+    "webhook-id",
+    "webhook-signature",
+    "webhook-timestamp",
+];
+
+impl Sender for Webhook {
+    type Config = Config;
+
+    fn about() -> About {
+        About::new("webhook", env!("CARGO_PKG_VERSION"), "Tells notifications as JSON to an HTTP endpoint.")
+    }
+
+    fn validate(config: &Config, _secrets: &Secrets) -> Result<Vec<Egress>, Vec<ConfigError>> {
+        let mut mistakes = Vec::new();
+        for (name, value) in &config.headers {
+            if let Some(why) = wrong_header(name, value) {
+                let key = name.replace('~', "~0").replace('/', "~1");
+                mistakes.push(mistake(&format!("/headers/{key}"), why));
+            }
+        }
+        match Url::parse(&config.url) {
+            Err(why) => mistakes.push(mistake("/url", why)),
+            Ok(url) if mistakes.is_empty() => return Ok(vec![egress(&url.origin(), "POST", "the webhook's url")]),
+            Ok(_) => {}
+        }
+        Err(mistakes)
+    }
+
+    fn send(call: &Call<'_, Config>, notification: &Notification) -> Result<Delivered, Failure> {
+        let mut request = Request::post(&call.config.url)
+            .header("user-agent", concat!("mag/", env!("CARGO_PKG_VERSION")))
+            .header("idempotency-key", &notification.id)
+            .header("webhook-id", &notification.id)
+            .header("webhook-timestamp", (call.now_ms / 1_000).to_string())
+            .json(&body::Body::from(notification));
+        for (name, value) in &call.config.headers {
+            request = request.header(name, value);
+        }
+        call.http.send(&request)?.check(call.now_ms)?;
+        Ok(delivered())
+    }
+}
+
+fn wrong_header(name: &str, value: &str) -> Option<&'static str> {
+    if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)) {
+        return Some("not a valid name of a header");
+    }
+    if OWN_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        return Some("this header is set by the sender itself");
+    }
+    if value.chars().any(|c| c.is_control() && c != '\t') {
+        return Some("a header's value has no line ends or control characters");
+    }
+    None
+}
+
+mag_plugin_sdk::export!(Webhook);
+
+#[cfg(test)]
+mod tests;
