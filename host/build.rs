@@ -1,0 +1,116 @@
+//! Builds the plugins that come inside the binary, as WebAssembly components, and tells the library where they lie.
+//!
+//! A cargo of its own does it, with a target folder of its own that the debug and the release build of the host share.
+//! It must see nothing of the settings that the outer build was started with: they are meant for another target.
+#![expect(clippy::print_stdout, reason = "standard output is how a build script speaks to cargo")]
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Each is the package `mag-plugin-NAME`.
+const BUNDLED: [&str; 4] = ["console", "email", "slack", "webhook"];
+/// What they are compiled for.
+const TARGET: &str = "wasm32-wasip2";
+/// Their profile in the workspace's `Cargo.toml`.
+const PROFILE: &str = "guest";
+/// What decides whether they must be built anew, from the workspace's folder.
+const INPUTS: [&str; 5] = ["plugins", "plugin-sdk/src", "plugin-sdk/wit", "plugin-sdk/Cargo.toml", "Cargo.lock"];
+/// Settings of the outer build: flags for the machine's own linker break the guests', wrappers and folders are not ours.
+const CLEARED: [&str; 6] = [
+    "CARGO_ENCODED_RUSTFLAGS",
+    "RUSTFLAGS",
+    "RUSTC_WRAPPER",
+    "RUSTC_WORKSPACE_WRAPPER",
+    "CARGO_TARGET_DIR",
+    "CARGO_BUILD_TARGET",
+];
+
+fn main() {
+    if let Err(reason) = run() {
+        for line in reason.lines() {
+            println!("cargo::error={line}");
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let workspace = folder("CARGO_MANIFEST_DIR")?.join("..");
+    let workspace =
+        workspace.canonicalize().map_err(|error| format!("cannot find {}: {error}", workspace.display()))?;
+    for input in INPUTS {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    }
+    have_target()?;
+    let out = folder("OUT_DIR")?;
+    let guests = target_dir(&out)?;
+    build(&workspace, &guests)?;
+    let list = list(&guests)?;
+    let path = out.join("bundled.rs");
+    fs::write(&path, list).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+fn folder(variable: &str) -> Result<PathBuf, String> {
+    env::var_os(variable).map(PathBuf::from).ok_or_else(|| format!("cargo did not set {variable}"))
+}
+
+/// `guests` beside the folders of the profiles: `OUT_DIR` is PROFILE/build/PACKAGE/out.
+fn target_dir(out: &Path) -> Result<PathBuf, String> {
+    let target = out.ancestors().nth(4).ok_or_else(|| format!("{} lies in no target folder", out.display()))?;
+    Ok(target.join("guests"))
+}
+
+/// Makes sure that the standard library for the guests is there.
+fn have_target() -> Result<(), String> {
+    if is_installed()? {
+        return Ok(());
+    }
+    // Its own messages go to standard error, which cargo shows when this script fails.
+    let added = Command::new("rustup").args(["target", "add", TARGET]).status();
+    if added.is_ok_and(|status| status.success()) && is_installed()? {
+        return Ok(());
+    }
+    Err(format!("the plugins need the Rust target {TARGET}, which is not installed; type: rustup target add {TARGET}"))
+}
+
+fn is_installed() -> Result<bool, String> {
+    let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let asked = Command::new(rustc).args(["--print", "target-libdir", "--target", TARGET]).output();
+    let answer = asked.map_err(|error| format!("cannot run rustc: {error}"))?;
+    let path = String::from_utf8_lossy(&answer.stdout);
+    Ok(answer.status.success() && Path::new(path.trim()).is_dir())
+}
+
+fn build(workspace: &Path, guests: &Path) -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--locked", "--target", TARGET, "--profile", PROFILE]);
+    command.arg("--manifest-path").arg(workspace.join("Cargo.toml")).arg("--target-dir").arg(guests);
+    for name in BUNDLED {
+        command.arg("--package").arg(format!("mag-plugin-{name}"));
+    }
+    for variable in CLEARED {
+        command.env_remove(variable);
+    }
+    let status = command.current_dir(workspace).status().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if status.success() { Ok(()) } else { Err("the bundled plugins do not build; cargo said why above".to_owned()) }
+}
+
+/// Rust source: name and bytes of each. The files are named where they lie, not copied.
+fn list(guests: &Path) -> Result<String, String> {
+    let mut list =
+        String::from("/// Name and component of each bundled plugin.\nconst BUNDLED: &[(&str, &[u8])] = &[\n");
+    for name in BUNDLED {
+        let path = guests.join(TARGET).join(PROFILE).join(format!("mag_plugin_{name}.wasm"));
+        if !path.is_file() {
+            return Err(format!("cargo built no {}", path.display()));
+        }
+        // Deleted by hand, they are built again.
+        println!("cargo::rerun-if-changed={}", path.display());
+        writeln!(list, "    ({name:?}, include_bytes!({path:?})),").map_err(|error| error.to_string())?;
+    }
+    list.push_str("];\n");
+    Ok(list)
+}

@@ -1,0 +1,99 @@
+//! The commands, one file each in `cli/`. Messages for people go to standard error, data to standard output.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Mistakes, Source, SourceError};
+
+mod check;
+mod run;
+mod send;
+mod sender;
+
+/// Arguments or configuration are wrong.
+const EXIT_USAGE: u8 = 2;
+
+/// Takes in messages, counts what is the same, and tells people through sandboxed senders.
+#[derive(Debug, Parser)]
+#[command(name = "mag", version, about, subcommand_required = false, arg_required_else_help = false)]
+struct Arguments {
+    /// The config file; else MAG_CONFIG, else ./mag.toml, else the shipped defaults
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Says more; may be given again
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the daemon; `mag` alone does the same
+    Run,
+    /// Checks the config, the plugins and each sender's own config
+    Check(check::CheckArgs),
+    /// Sends a message, or each line of standard input, and waits until it is committed
+    Send(send::SendArgs),
+    /// Looks at senders
+    #[command(subcommand)]
+    Sender(sender::SenderCommand),
+}
+
+/// Does what the arguments say.
+#[must_use]
+pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are no mistakes; without a terminal to print to the exit status still says it.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(EXIT_USAGE));
+        }
+    };
+    match arguments.command {
+        None | Some(Command::Run) => run::run(arguments.config.as_deref(), arguments.verbose),
+        Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
+        Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Sender(command)) => sender::run(&command, arguments.config.as_deref()),
+    }
+}
+
+/// The environment, as the config reads it; a value that is not UTF-8 is none.
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Why there is no config.
+#[derive(Debug, thiserror::Error)]
+enum ConfigError {
+    #[error("mag: {0}")]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Mistakes(#[from] Mistakes),
+}
+
+/// Finds, reads and checks the config; says when there is no file.
+fn load_config(flag: Option<&std::path::Path>) -> Result<Config, ConfigError> {
+    let source: Source = Config::find(flag, &env)?;
+    if let Some(notice) = source.notice() {
+        complain(&format!("mag: {notice}"));
+    }
+    Ok(Config::load(&source, &env)?)
+}
+
+/// Tells a person something. Without a standard error there is nobody to tell; the exit status says it anyway.
+fn complain(text: &str) {
+    drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+/// The folder for compiled plugins: the service manager's, else the user's cache folder.
+fn cache_dir() -> Option<PathBuf> {
+    let folder = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    folder("CACHE_DIRECTORY")
+        .or_else(|| folder("XDG_CACHE_HOME").map(|cache| cache.join("mag")))
+        .or_else(|| folder("HOME").map(|home| home.join(".cache").join("mag")))
+}

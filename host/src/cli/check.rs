@@ -1,0 +1,84 @@
+//! `mag check`: everything that can be found wrong without running, and with `--online` what signing in says.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
+use crate::config::{Config, Route};
+use crate::daemon::{self, explain};
+use crate::sender::{Host, HostOptions, Sender};
+
+/// Arguments of `mag check`.
+#[derive(Args, Clone, Copy, Debug)]
+pub(super) struct CheckArgs {
+    /// Also lets each sender sign in at its destination; tells nobody anything
+    #[arg(long)]
+    online: bool,
+}
+
+/// Checks; exit status 0 without mistakes, 1 when signing in fails, 2 for mistakes.
+pub(super) fn run(args: &CheckArgs, config: Option<&Path>) -> ExitCode {
+    let config = match load_config(config) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    for warning in &config.warnings {
+        complain(&format!("warning: {warning}"));
+    }
+    let checked = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
+    match checked.and_then(|runtime| runtime.block_on(check(&config, args.online))) {
+        Ok(found) if found.is_empty() => {
+            let line = format!("{} senders, {} routes: ok", config.senders.len(), count(&config.route));
+            // Nobody reads: the exit status still says it.
+            drop(writeln!(std::io::stdout(), "{line}"));
+            ExitCode::SUCCESS
+        }
+        Ok(found) => {
+            for mistake in &found {
+                complain(&mistake.text);
+            }
+            if found.iter().all(|mistake| mistake.online) { ExitCode::FAILURE } else { ExitCode::from(EXIT_USAGE) }
+        }
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+struct Found {
+    text: String,
+    /// Whether it is the world's fault rather than the config's.
+    online: bool,
+}
+
+async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
+    let host = Host::new(HostOptions::new(cache_dir()))?;
+    let mut found = Vec::new();
+    for sender in daemon::load_senders(config, &host, &env)? {
+        check_sender(config, &sender, online, &mut found).await;
+    }
+    Ok(found)
+}
+
+async fn check_sender(config: &Config, sender: &Sender, online: bool, found: &mut Vec<Found>) {
+    match Box::pin(sender.start()).await {
+        Err(error) => found.extend(explain(config, &error).into_iter().map(|text| Found { text, online: false })),
+        Ok(started) if online => {
+            if let Err(failure) = Box::pin(started.prepare()).await {
+                found.push(Found { text: failure.message, online: true });
+            }
+        }
+        Ok(_) => {}
+    }
+}
+
+fn count(route: &Route) -> usize {
+    1 + route.routes.iter().map(count).sum::<usize>()
+}

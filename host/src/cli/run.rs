@@ -1,0 +1,72 @@
+//! `mag run`: the daemon, until a signal ends it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::daemon::{self, Surroundings};
+use crate::sender::HostOptions;
+use crate::telemetry;
+
+/// Runs mag; exit status 0 after a signal, 1 failed, 2 configuration.
+pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
+    let config = match load_config(config) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    if let Err(error) = telemetry::init(&config.log, verbose, env("MAG_LOG").as_deref().filter(|f| !f.is_empty())) {
+        complain(&format!("mag: {error}"));
+        return ExitCode::from(EXIT_USAGE);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("mag: cannot start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(until_stopped(config));
+    // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("mag: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn until_stopped(config: Config) -> anyhow::Result<()> {
+    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let stop = CancellationToken::new();
+    let around =
+        Surroundings { env: &env, host: HostOptions::new(cache_dir()), clock: Clock::system(), stop: stop.clone() };
+    let mut daemon = Box::pin(daemon::run(config, around));
+    tokio::select! {
+        done = &mut daemon => return done,
+        () = any(&mut signals) => stop.cancel(),
+    }
+    tokio::select! {
+        done = daemon => done,
+        () = any(&mut signals) => {
+            complain("mag: ended at once by a second signal; what was acknowledged is in the store");
+            Ok(())
+        }
+    }
+}
+
+async fn any([terminate, interrupt]: &mut [Signal; 2]) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -1,0 +1,255 @@
+//! `mag send`: tells a running mag one message, or every line of standard input.
+//!
+//! Success means that mag has committed all of it. Memory stays bounded whatever comes in.
+
+use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use mag_client::{Client, Error, Message};
+
+use crate::limits;
+
+/// `sysexits.h`: try again later.
+const EXIT_TEMPORARY: u8 = 75;
+/// mag cuts longer texts, so more of a line is not kept; what is kept beyond the limit makes mag say so.
+const LINE_BYTES: usize = limits::TEXT_BYTES + 4;
+
+/// Arguments of `mag send`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct SendArgs {
+    /// The message; `-` alone sends each line of standard input, empty ones left out
+    #[arg(required = true, value_name = "WORDS")]
+    words: Vec<String>,
+    /// Where mag listens
+    #[arg(long, value_name = "HOST:PORT", env = "MAG_ADDRESS", default_value = "127.0.0.1:3050")]
+    to: String,
+    /// What sort of message it is; routes decide by it
+    #[arg(long)]
+    kind: Option<String>,
+    /// How bad it is: trace, debug, info, notice, warning, error or critical
+    #[arg(long, value_name = "WORD")]
+    severity: Option<String>,
+    /// A label; may be given again
+    #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
+    label: Vec<(String, String)>,
+    /// How long to wait for mag
+    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+}
+
+/// Sends what `args` say; exit status 0 acknowledged, 1 refused, 75 not reached or no ack in time.
+#[must_use]
+pub(super) fn run(args: &SendArgs) -> ExitCode {
+    match send(args, io::stdin().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            // Without a standard error there is nobody to tell; the exit status says it anyway.
+            drop(writeln!(io::stderr(), "mag: {failure}"));
+            ExitCode::from(failure.exit_status())
+        }
+    }
+}
+
+/// Why not everything is with mag.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot read standard input: {0}")]
+    Input(io::Error),
+    #[error("{0}; start it with `mag run`, or say where it is with --to")]
+    Away(Error),
+    #[error("{0}")]
+    Other(Error),
+}
+
+impl Failure {
+    fn exit_status(&self) -> u8 {
+        match self {
+            Self::Away(_) | Self::Other(Error::NoAck { .. }) => EXIT_TEMPORARY,
+            Self::Input(_) | Self::Other(_) => 1,
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NotReached { .. } => Self::Away(error),
+            other => Self::Other(other),
+        }
+    }
+}
+
+fn send(args: &SendArgs, input: impl Read) -> Result<(), Failure> {
+    // A message is never sent twice: with a broken connection the caller decides.
+    let mut client = Client::builder(&args.to).timeout(args.timeout).reconnect(false).connect()?;
+    if args.words == ["-"] {
+        send_lines(args, &mut client, input)?;
+    } else {
+        client.send(&message(args, args.words.join(" ")))?;
+    }
+    Ok(client.close()?)
+}
+
+fn send_lines(args: &SendArgs, client: &mut Client, input: impl Read) -> Result<(), Failure> {
+    let mut input = BufReader::with_capacity(limits::READ_BUFFER_BYTES, input);
+    let mut line = Vec::new();
+    while read_line(&mut input, &mut line).map_err(Failure::Input)? {
+        if !line.is_empty() {
+            client.queue(&message(args, String::from_utf8_lossy(&line).into_owned()))?;
+        }
+        if input.buffer().is_empty() {
+            // Whoever writes slowly, as `tail -f` does, is told at once.
+            client.push()?;
+        }
+    }
+    Ok(())
+}
+
+/// The next line without its end, at most [`LINE_BYTES`] of it; `false` at the end of the input.
+fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut began = false;
+    loop {
+        let bytes = match input.fill_buf() {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if bytes.is_empty() {
+            return Ok(began);
+        }
+        began = true;
+        let end = memchr::memchr(b'\n', bytes);
+        let part = end.and_then(|at| bytes.get(..at)).unwrap_or(bytes);
+        let room = LINE_BYTES.saturating_sub(line.len()).min(part.len());
+        line.extend_from_slice(part.get(..room).unwrap_or(part));
+        let used = end.map_or(bytes.len(), |at| at + 1);
+        input.consume(used);
+        if end.is_some() {
+            line.pop_if(|last| *last == b'\r');
+            return Ok(true);
+        }
+    }
+}
+
+fn message(args: &SendArgs, text: String) -> Message {
+    let mut message = Message::new(text);
+    if let Some(kind) = &args.kind {
+        message = message.kind(kind);
+    }
+    if let Some(severity) = &args.severity {
+        message = message.severity(severity);
+    }
+    for (name, value) in &args.label {
+        message = message.label(name, value);
+    }
+    message
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a label is NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Cursor, Write as _};
+    use std::net::TcpListener;
+    use std::thread::{JoinHandle, spawn};
+
+    use clap::Parser;
+
+    use super::{Failure, LINE_BYTES, SendArgs, read_line, send};
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: SendArgs,
+    }
+
+    fn args(words: &[&str]) -> SendArgs {
+        Command::try_parse_from(["send"].iter().chain(words)).unwrap().args
+    }
+
+    /// A mag that hears so many lines after the wish for acks, then answers; gives back the lines.
+    fn mag(lines: usize, answer: &'static str) -> (String, JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let hearing = spawn(move || {
+            let mut stream = BufReader::new(listener.accept().unwrap().0);
+            let mut heard = Vec::new();
+            for _ in 0..=lines {
+                let mut line = String::new();
+                stream.read_line(&mut line).unwrap();
+                heard.push(line);
+            }
+            stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            heard.split_off(1)
+        });
+        (address, hearing)
+    }
+
+    #[test]
+    fn words_are_one_message_with_everything_that_was_said_about_it() {
+        let (address, hearing) = mag(1, "{\"acked\":1}\n");
+        let said = ["disk", "full", "--to", &address, "--kind", "k", "--severity", "error"];
+        let args = args(&[&said[..], &["--label", "a=b=c", "--label", "d="]].concat());
+        send(&args, io_nothing()).unwrap();
+        let expect =
+            "{\"kind\":\"k\",\"labels\":{\"a\":\"b=c\",\"d\":\"\"},\"severity\":\"error\",\"text\":\"disk full\"}\n";
+        assert_eq!(hearing.join().unwrap(), [expect]);
+    }
+
+    #[test]
+    fn each_line_of_standard_input_is_a_message() {
+        let (address, hearing) = mag(3, "{\"acked\":3}\n");
+        send(&args(&["-", "--to", &address]), Cursor::new("a\r\n\n\nb c\nlast")).unwrap();
+        assert_eq!(hearing.join().unwrap(), ["{\"text\":\"a\"}\n", "{\"text\":\"b c\"}\n", "{\"text\":\"last\"}\n"]);
+    }
+
+    #[test]
+    fn refused_is_1_and_not_reached_or_no_ack_is_75() {
+        let (address, hearing) = mag(1, "{\"error\":\"`text` is too odd\",\"line\":2}\n");
+        let failure = send(&args(&["a", "--to", &address]), io_nothing()).unwrap_err();
+        assert_eq!(failure.to_string(), "mag refused message 1: `text` is too odd");
+        assert_eq!(failure.exit_status(), 1);
+        hearing.join().unwrap();
+
+        let failure = send(&args(&["a", "--to", &address]), io_nothing()).unwrap_err();
+        assert!(matches!(failure, Failure::Away(_)));
+        assert!(failure.to_string().starts_with(&format!("cannot reach mag at {address}: ")), "{failure}");
+        assert_eq!(failure.exit_status(), 75);
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let failure = send(&args(&["a", "--to", &address, "--timeout", "50ms"]), io_nothing()).unwrap_err();
+        let expect = format!("no ack from mag at {address} in 50ms; messages that may or may not be counted: 1");
+        assert_eq!((failure.to_string(), failure.exit_status()), (expect, 75));
+    }
+
+    #[test]
+    fn a_line_without_end_is_kept_only_in_part() {
+        let mut input = Cursor::new([&vec![b'x'; LINE_BYTES * 9][..], b"\nnext\n"].concat());
+        let mut line = Vec::new();
+        assert!(read_line(&mut input, &mut line).unwrap());
+        assert_eq!(line.len(), LINE_BYTES);
+        assert!(read_line(&mut input, &mut line).unwrap());
+        assert_eq!(line, b"next");
+        assert!(!read_line(&mut input, &mut line).unwrap());
+    }
+
+    #[test]
+    fn a_label_needs_a_name() {
+        for bad in ["=x", "x"] {
+            assert!(Command::try_parse_from(["send", "a", "--label", bad]).is_err());
+        }
+    }
+
+    fn io_nothing() -> std::io::Empty {
+        std::io::empty()
+    }
+}

@@ -1,0 +1,282 @@
+//! `mag.toml`, checked: what the rest of mag may rely on.
+//!
+//! Loading goes in two steps: what was typed, with a span for every key, then what it means. All mistakes of a
+//! file come out in one run, each with file, line and column. Nothing else reads the file or the environment.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::matcher::{Field, Matcher};
+
+mod duration;
+mod env;
+mod json;
+mod limits;
+mod listen;
+mod load;
+mod locate;
+mod log;
+mod monitor;
+mod report;
+mod route;
+mod secret;
+mod sender;
+mod size;
+mod smtp;
+mod source;
+mod store;
+mod syntax;
+mod typed;
+mod values;
+
+#[cfg(test)]
+mod tests;
+
+pub use report::{Mistakes, Places};
+pub use source::{Source, SourceError};
+pub use values::SecretValues;
+
+/// The environment: a variable's value by its name. Passed in, so that a test can have its own.
+pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
+
+/// Everything that a run of mag is told, after defaults, file and environment.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file as it was typed, for messages; `None` when mag runs on its shipped defaults.
+    pub file: Option<PathBuf>,
+    /// Where messages come in; at least one.
+    pub listen: Vec<Listen>,
+    /// The store.
+    pub store: Store,
+    /// The root route with all its children.
+    pub route: Route,
+    /// Every sender, by name.
+    pub senders: Vec<Sender>,
+    /// Every monitor, by name.
+    pub monitors: Vec<Monitor>,
+    /// Bounds that the operator may move.
+    pub limits: Limits,
+    /// How mag logs.
+    pub log: Log,
+    /// Mistakes that harm nothing: a sender nobody uses, a variable that is no number. Printed at start.
+    pub warnings: Vec<String>,
+    /// Names of the environment variables that had an effect, never their values.
+    pub from_env: Vec<String>,
+    /// What places in messages are found by.
+    pub places: Places,
+}
+
+/// One listening address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// `host:port`, resolved when it is bound.
+    pub address: String,
+}
+
+/// `[store]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The database file; `None` for `:memory:`.
+    pub path: Option<PathBuf>,
+    /// How long what was told stays to be looked at.
+    pub keep: Duration,
+}
+
+/// A route after inheritance: every value is its own.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The identity: the `name`, else the canonical matchers from the root down; the root's is `root`.
+    pub id: String,
+    /// All of them must match; empty for the root.
+    pub matchers: Vec<Matcher>,
+    /// What makes messages the same one here.
+    pub group_by: Vec<Field>,
+    /// A window that reaches this closes at once.
+    pub max_messages: u64,
+    /// The route's clock.
+    pub time_limit: Duration,
+    /// Names of senders; empty: held by rule.
+    pub senders: Vec<String>,
+    /// Whether open windows are told when mag stops, instead of going on at the next start.
+    pub flush_on_stop: bool,
+    /// Whether later siblings are asked too when this one matched.
+    pub r#continue: bool,
+    /// Children, asked in order.
+    pub routes: Vec<Route>,
+}
+
+/// Where a secret's value comes from. The value is read at start, never kept in the config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// An environment variable.
+    Env(String),
+    /// A file; one line end at its end is dropped. Relative paths are resolved against the config file's folder.
+    File(PathBuf),
+    /// Made by [`Config::load`] from an environment variable of the Go service.
+    Value(SecretValue),
+}
+
+/// A secret's value; its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretValue(pub String);
+
+impl std::fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretValue(…)")
+    }
+}
+
+/// Which component a sender runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Plugin {
+    /// Embedded in the binary: console, slack, email, webhook.
+    Bundled(String),
+    /// A file, resolved against the config file's folder.
+    Path(PathBuf),
+}
+
+/// How often a destination may be told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// How many…
+    pub count: u32,
+    /// …in this time.
+    pub per: Duration,
+}
+
+/// `[senders.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Sender {
+    /// NAME.
+    pub name: String,
+    /// What it runs.
+    pub plugin: Plugin,
+    /// `config`, as JSON, with `${secret:NAME}` still in it.
+    pub config: serde_json::Value,
+    /// By name.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// One attempt may take this long.
+    pub timeout: Duration,
+    /// `None`: as often as there is something to tell.
+    pub rate: Option<Rate>,
+    /// Attempts that may follow each other at once.
+    pub burst: u32,
+    /// Origins granted beyond those in `config`.
+    pub allow: Vec<String>,
+    /// Whether private and local addresses may be reached.
+    pub allow_private: bool,
+    /// For the host's mail service.
+    pub smtp: Option<Smtp>,
+    /// `FILE:LINE:COL` of its name, or the environment variable that made it: for messages about it.
+    pub place: String,
+}
+
+/// `smtp = { … }` of a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Smtp {
+    /// Whether TLS from the first byte (`smtps`).
+    pub implicit_tls: bool,
+    /// The server's name or address.
+    pub host: String,
+    /// 465, 587 or 25, unless given.
+    pub port: u16,
+    /// Login name; the password is `secrets.smtp_password`.
+    pub username: Option<String>,
+    /// Whether the connection must, may or may not be encrypted.
+    pub tls: Tls,
+}
+
+/// `tls` of `smtp`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// `smtps` is TLS; `smtp` with a user needs STARTTLS, without one takes it when offered.
+    #[default]
+    Auto,
+    /// Fail without it.
+    Required,
+    /// Never.
+    None,
+}
+
+/// `[monitors.NAME]`.
+#[derive(Clone, Debug)]
+pub struct Monitor {
+    /// NAME.
+    pub name: String,
+    /// What is fetched.
+    pub url: url::Url,
+    /// Sent with each fetch; values may hold `${secret:NAME}`.
+    pub headers: BTreeMap<String, String>,
+    /// By name.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// Between two fetches.
+    pub interval: Duration,
+    /// Snapshots compared; at least 2.
+    pub keep: usize,
+    /// JSON pointer to the array.
+    pub items: String,
+    /// JSON pointer inside an item.
+    pub id: String,
+    /// JSON pointer inside an item.
+    pub value: String,
+    /// When a message is made.
+    pub alert_if: AlertIf,
+    /// The message, with `{delta}` and `{seconds}`.
+    pub text: String,
+    /// How the secret `token` is renewed.
+    pub token_refresh: Option<TokenRefresh>,
+}
+
+/// `delta OP NUMBER`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AlertIf {
+    /// How the sum's change is compared…
+    pub op: Comparison,
+    /// …with this.
+    pub threshold: f64,
+}
+
+/// An operator of [`AlertIf`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    LessOrEqual,
+    /// `>`
+    Greater,
+    /// `>=`
+    GreaterOrEqual,
+    /// `==`
+    Equal,
+    /// `!=`
+    NotEqual,
+}
+
+/// `token_refresh = { url, every }`.
+#[derive(Clone, Debug)]
+pub struct TokenRefresh {
+    /// Gets a POST of `{"token": old}`, answers `{"token": new}`.
+    pub url: url::Url,
+    /// How often.
+    pub every: Duration,
+}
+
+/// `[limits]`; sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time.
+    pub connections: usize,
+    /// Bytes of a classic line before it is cut.
+    pub line: usize,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// Text for people or JSON for machines.
+    pub json: bool,
+    /// The least important level that is shown: error, warn, info, debug, trace.
+    pub level: tracing::Level,
+}

@@ -1,0 +1,225 @@
+//! `[senders.NAME]`: a plugin, its config, and how often it may be told.
+//!
+//! Knows nothing of what a plugin wants in its `config`; that is said by the plugin's own `validate`.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use url::Url;
+
+use super::report::{did_you_mean, nearest};
+use super::secret::{self, Secrets};
+use super::typed::{File, NAME, Section, Value, is_name};
+use super::{Plugin, Rate, Sender, duration, json, smtp};
+
+/// One attempt, unless the file says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest that an attempt may be given.
+const TIMEOUT_MOST: Duration = Duration::from_secs(60);
+/// Attempts that may follow each other at once.
+const BURST: u32 = 5;
+/// What is embedded in the binary, with how often each may tell.
+const BUNDLED: [(&str, Option<Rate>); 4] = [
+    ("console", None),
+    ("slack", Some(Rate { count: 20, per: MINUTE })),
+    ("email", Some(Rate { count: 20, per: MINUTE })),
+    ("webhook", Some(Rate { count: 10, per: SECOND })),
+];
+/// How often any other plugin may tell.
+const OTHER_RATE: Rate = Rate { count: 1, per: SECOND };
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// Keys of senders that a later version has.
+const NOT_YET: [&str; 6] = ["fallback", "fallback_after", "style", "repeat_after", "give_up_after", "concurrency"];
+
+/// Every `[senders.NAME]`, by name; and each name that was typed with its place, whatever is wrong with the sender.
+pub(super) fn read(root: &mut Section<'_>) -> (Vec<Sender>, Vec<(String, usize)>) {
+    let Some(value) = root.take("senders") else { return (Vec::new(), Vec::new()) };
+    let entries = value.entries("a table for each sender, headed [senders.NAME]").unwrap_or_default();
+    let sender = |entry: &Value<'_>| {
+        if !is_name(entry.name) {
+            entry.file.wrong(&entry.key, format!("{:?}: expected {NAME}", entry.name));
+        }
+        entry.section(&format!("[senders.{}]", entry.name), |section| one(entry, section))
+    };
+    let names = entries.iter().map(|entry| (entry.name.to_owned(), entry.key.start)).collect();
+    (entries.iter().filter_map(sender).collect(), names)
+}
+
+impl std::fmt::Display for Rate {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let per = if self.per == HOUR {
+            "h"
+        } else if self.per == MINUTE {
+            "m"
+        } else {
+            "s"
+        };
+        write!(f, "{}/{per}", self.count)
+    }
+}
+
+/// A sender with nothing but a bundled plugin.
+pub(super) fn bundled(name: &str, plugin: &str, place: &str) -> Sender {
+    Sender {
+        name: name.to_owned(),
+        plugin: Plugin::Bundled(plugin.to_owned()),
+        config: Json::Object(serde_json::Map::new()),
+        secrets: Secrets::new(),
+        timeout: TIMEOUT,
+        rate: default_rate(plugin),
+        burst: BURST,
+        allow: Vec::new(),
+        allow_private: false,
+        smtp: None,
+        place: place.to_owned(),
+    }
+}
+
+fn default_rate(plugin: &str) -> Option<Rate> {
+    BUNDLED.iter().find(|(name, _)| *name == plugin).map_or(Some(OTHER_RATE), |(_, rate)| *rate)
+}
+
+fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
+    section.not_yet(&NOT_YET);
+    // The plugin is what the rest is judged by; with a mistake in it the rest is read as for any plugin.
+    let plugin = section.require("plugin").and_then(|value| plugin(&value)).unwrap_or(Plugin::Path("".into()));
+    let word = if let Plugin::Bundled(name) = &plugin { name.as_str() } else { "" };
+    let mut sender = bundled(entry.name, word, &section.file.places.place(entry.key.start));
+    sender.secrets = secret::read(section);
+    if let Some(value) = section.take("config") {
+        sender.config = config(&value, &sender.secrets);
+    }
+    let timeout = section.take("timeout").and_then(|value| {
+        let typed = duration::read(&value, Duration::from_millis(1))?;
+        duration::within(&value, typed, Duration::ZERO, TIMEOUT_MOST)
+    });
+    sender.timeout = timeout.unwrap_or(TIMEOUT);
+    if let Some(value) = section.take("rate") {
+        sender.rate = value.parse("a rate like \"20/m\"", rate).or(sender.rate);
+    }
+    let burst = section.take("burst").and_then(|value| value.count(1));
+    sender.burst = burst.map_or(BURST, |burst| u32::try_from(burst).unwrap_or(u32::MAX));
+    if let Some(value) = section.take("allow") {
+        sender.allow = allow(&value);
+    }
+    sender.allow_private = section.take("allow_private").and_then(|value| value.bool()).unwrap_or(false);
+    sender.smtp = smtp::read(section);
+    sender.plugin = plugin;
+    fits(&sender, section);
+    sender
+}
+
+/// What belongs together, or does not.
+fn fits(sender: &Sender, section: &Section<'_>) {
+    let (file, name) = (section.file, &section.name);
+    let user = sender.smtp.as_ref().and_then(|smtp| smtp.username.as_ref());
+    if user.is_some() && !sender.secrets.contains_key("smtp_password") {
+        let message = format!("missing `secrets.smtp_password` in {name}: `smtp` has a username");
+        file.absent(&section.place_of("smtp"), message);
+    }
+    // A plugin of one's own may want anything.
+    let Plugin::Bundled(plugin) = &sender.plugin else { return };
+    let (mails, has_smtp) = (plugin == "email", section.has("smtp"));
+    if mails && !has_smtp {
+        let message = format!("missing `smtp` in {name}: add `smtp = {{ url = \"smtps://smtp.example.org\" }}`");
+        file.absent(&section.span, message);
+    } else if has_smtp && !mails {
+        file.wrong(&section.place_of("smtp"), format!("`smtp`: the plugin {plugin} sends no mail"));
+    }
+    if plugin == "webhook" && sender.secrets.contains_key("signing") {
+        file.wrong(&section.place_of("secrets"), "`secrets.signing` is not in this version");
+    }
+}
+
+fn plugin(value: &Value<'_>) -> Option<Plugin> {
+    let name = value.filled("a bundled plugin or the path of one")?;
+    let bundled = BUNDLED.map(|(name, _)| name);
+    if bundled.contains(&name) {
+        return Some(Plugin::Bundled(name.to_owned()));
+    }
+    let is_wasm = Path::new(name).extension().is_some_and(|extension| extension == "wasm");
+    if !is_wasm && !name.contains('/') {
+        let hint = did_you_mean(name, &bundled);
+        let path = if nearest(name, &bundled).is_none() { " or a path like \"./my.wasm\"" } else { "" };
+        value.wrong(format!("unknown plugin `{name}`{hint}{path}"));
+        return None;
+    }
+    let path = value.file.folder.join(name);
+    if !path.is_file() {
+        value.wrong(format!("no plugin at {}", path.display()));
+        return None;
+    }
+    Some(Plugin::Path(path))
+}
+
+fn config(value: &Value<'_>, secrets: &Secrets) -> Json {
+    let Some(table) = value.node().get_ref().as_table() else {
+        value.expected_type("a table");
+        return Json::Null;
+    };
+    if let Some((key, _)) = table.get_key_value("secrets") {
+        value.file.wrong(&key.span(), "`secrets` stands beside `config`, not inside it");
+    }
+    Json::Object(json::table(table, value.file, &|text, span| {
+        secret::check(text, span, secrets, value.file);
+        if secret::is_in(text) && Url::parse(text).is_ok_and(|url| url.has_host()) {
+            value.file.wrong(span, "a secret inside a URL is not in this version");
+        }
+    }))
+}
+
+/// `20/m`
+fn rate(text: &str) -> Option<Rate> {
+    let (count, per) = text.split_once('/')?;
+    let per = match per.trim() {
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        _ => return None,
+    };
+    let count: NonZeroU32 = count.trim().parse().ok()?;
+    Some(Rate { count: count.get(), per })
+}
+
+/// Origins in their one canonical form.
+fn allow(value: &Value<'_>) -> Vec<String> {
+    let what = "an origin like \"https://example.org\"";
+    let items = value.list("a list of origins like [\"https://example.org\"]").unwrap_or_default();
+    items.iter().filter_map(|item| origin(item, what)).collect()
+}
+
+fn origin(item: &Value<'_>, what: &str) -> Option<String> {
+    let url = Url::parse(item.string(what)?).ok();
+    if url.as_ref().is_some_and(has_user) {
+        item.file.wrong_hidden(&item.span(), "no user and password in an origin");
+        return None;
+    }
+    let bare = |url: &Url| url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && bare(url));
+    if url.is_none() {
+        item.expected(what);
+    }
+    Some(url?.origin().ascii_serialization())
+}
+
+/// Whether a URL carries a login.
+pub(super) fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// Notes each name that is no sender's, and each that is named twice.
+pub(super) fn check_names(names: &[(String, std::ops::Range<usize>)], senders: &[&str], file: &File) {
+    for (at, (name, span)) in names.iter().enumerate() {
+        if names.iter().take(at).any(|(before, _)| before == name) {
+            file.wrong(span, format!("sender `{name}` is named twice"));
+        } else if !senders.contains(&name.as_str()) {
+            let hint = did_you_mean(name, senders);
+            file.absent(span, format!("unknown sender `{name}`{hint}"));
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `[store]`: the database file, and how long what was told stays in it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::typed::Section;
+use super::{Store, duration};
+
+/// The path that keeps nothing.
+const MEMORY: &str = ":memory:";
+/// The file's name where none is given.
+const FILE: &str = "mag.db";
+/// 30 days.
+const KEEP: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What `[store]` says; `state` gives the folder that a service manager made for mag, where the file names no path.
+pub(super) fn read(root: &mut Section<'_>, state: impl FnOnce() -> Option<PathBuf>) -> Store {
+    let (mut path, mut keep) = (None, None);
+    if let Some(value) = root.take("store") {
+        value.section("[store]", |section| {
+            section.not_yet(&["on_damage"]);
+            path = section.take("path").and_then(|value| value.filled("the path of a file, or \":memory:\""));
+            keep = section.take("keep").and_then(|value| duration::read(&value, Duration::from_secs(1)));
+        });
+    }
+    let folder = &root.file.folder;
+    let path = match path {
+        Some(MEMORY) => None,
+        Some(path) => Some(folder.join(path)),
+        None => Some(state().unwrap_or_else(|| folder.clone()).join(FILE)),
+    };
+    Store { path, keep: keep.unwrap_or(KEEP) }
+}

@@ -1,0 +1,230 @@
+//! Builds the parts, joins them with bounded channels, and stops them in the right order. It holds no rules.
+//!
+//! Everything that runs is started here and waited for here; nothing outlives [`run`].
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Clock, as_millis};
+use crate::config::{Config, Env};
+use crate::engine::Core;
+use crate::ingest::{self, Counters};
+use crate::limits;
+use crate::message::Batch;
+use crate::route::Routes;
+use crate::sender::{Host, HostOptions, Sender};
+use crate::store::{self, Recovered, Routing, Store};
+use crate::{engine, monitor};
+
+mod senders;
+
+pub(crate) use senders::explain;
+
+/// What a run needs beside its config.
+pub struct Surroundings<'e> {
+    /// The environment: secrets are read from it, once, at start.
+    pub env: &'e Env<'e>,
+    /// How plugins are run.
+    pub host: HostOptions,
+    /// What time it is.
+    pub clock: Clock,
+    /// Cancelled when mag is to stop.
+    pub stop: CancellationToken,
+}
+
+/// Loads every sender's plugin, without compiling it.
+///
+/// # Errors
+///
+/// All that cannot be loaded, each with its place and the reason.
+pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Result<Vec<Sender>> {
+    config.read_secrets(env)?;
+    let mut loaded = Vec::new();
+    let mut wrong = Vec::new();
+    for sender in &config.senders {
+        match host.load(sender, |source| source.read(env)) {
+            Ok(sender) => loaded.push(sender),
+            Err(error) => wrong.push(error.to_string()),
+        }
+    }
+    if wrong.is_empty() { Ok(loaded) } else { bail!(wrong.join("\n")) }
+}
+
+/// Runs mag until it is told to stop or the store fails.
+///
+/// # Errors
+///
+/// What kept it from starting, or what made the store fail.
+pub async fn run(config: Config, around: Surroundings<'_>) -> anyhow::Result<()> {
+    let Surroundings { env, host, clock, stop } = around;
+    let host = Host::new(host)?;
+    let loaded = load_senders(&config, &host, env)?;
+    let monitors = monitor::all(&config, env)?;
+    let listeners = bind(&config).await?;
+    let routes = Routes::new(&config.route);
+    let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
+    let mut core = Core::new(routes, recovered.next_row);
+    let restored = core.restore(&mut recovered, clock.now(), clock.instant());
+    announce(&config, &listeners, restored, &recovered);
+
+    let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
+    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
+    let taking_in = take_in(&config, listeners, &batches, &clock, &stop);
+    let polling = poll(monitors, &batches, &clock, &stop);
+    drop(batches);
+    let telling = CancellationToken::new();
+    let config = Arc::new(config);
+    let tasks = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
+
+    let ended = tokio::select! {
+        error = store.failure() => Err(error),
+        () = stop.cancelled() => Ok(()),
+    };
+    if let Err(error) = ended {
+        bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again");
+    }
+    tracing::info!("stopping");
+    let all_in = async {
+        finish(taking_in).await;
+        finish(polling).await;
+        (&mut engine).await
+    };
+    tokio::select! {
+        error = store.failure() => bail!("the store failed while mag stopped ({error})"),
+        ended = all_in => ended.context("the engine broke off")?.context("the engine could not write everything")?,
+    }
+    telling.cancel();
+    finish(tasks).await;
+    tidying.await.context("the task that trims the history broke off")?;
+    drop(store);
+    tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")?;
+    tracing::info!("stopped, everything is in the store");
+    Ok(())
+}
+
+async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        let bound = TcpListener::bind(&listen.address).await;
+        listeners.push(bound.with_context(|| {
+            format!("cannot listen on {}: free the port, or give another `address` in [[listen]]", listen.address)
+        })?);
+    }
+    Ok(listeners)
+}
+
+fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result<(Store, store::Running, Recovered)> {
+    let mut routing = Routing::new(&routes.root().senders);
+    for (_, route) in routes.iter() {
+        routing.add(route.id.clone(), route.senders.clone());
+    }
+    let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
+    Ok(store::open(config.store.path.as_deref(), &routing, &names, clock.clone())?)
+}
+
+fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restored, recovered: &Recovered) {
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if !config.from_env.is_empty() {
+        tracing::info!("from the environment: {}", config.from_env.join(", "));
+    }
+    let place = config.store.path.as_ref().map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string());
+    if config.store.path.is_none() {
+        tracing::warn!("the store is :memory:, a stop loses what is in it, and an ack means counted, not committed");
+    }
+    if restored.groups > 0 {
+        tracing::info!("continued {} groups, {} messages, from {place}", restored.groups, restored.messages);
+    }
+    if recovered.buried > 0 {
+        tracing::error!(
+            "{} notifications went to the dead letters: their sender is no longer in the config",
+            recovered.buried
+        );
+    }
+    for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
+        tracing::info!("listening on {address}{}", open_to(address));
+    }
+}
+
+fn open_to(address: SocketAddr) -> &'static str {
+    if address.ip().is_loopback() { "" } else { ", open to whoever reaches this machine" }
+}
+
+fn take_in(
+    config: &Config,
+    listeners: Vec<TcpListener>,
+    batches: &mpsc::Sender<Batch>,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let counters = Arc::new(Counters::default());
+    let settings = ingest::Settings { connections: config.limits.connections, line: config.limits.line };
+    let mut tasks = JoinSet::new();
+    for listener in listeners {
+        let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());
+        let (stop, counters) = (stop.clone(), Arc::clone(&counters));
+        tasks.spawn(ingest::serve(listener, settings, batches, clock, stop, counters));
+    }
+    tasks
+}
+
+fn poll(
+    monitors: Vec<monitor::Monitor>,
+    batches: &mpsc::Sender<Batch>,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    for monitor in monitors {
+        tasks.spawn(monitor.run(batches.clone(), clock.clone(), stop.clone()));
+    }
+    tasks
+}
+
+async fn finish(mut tasks: JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a task broke off");
+        }
+    }
+}
+
+/// Between two looks for history that is old enough to forget.
+const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
+
+async fn tidy(store: Store, keep: Duration, clock: Clock, stop: CancellationToken) {
+    loop {
+        let before = clock.now().saturating_sub(as_millis(keep));
+        match store.trim(before).await {
+            Ok(trimmed) if trimmed > 0 && !stop.is_cancelled() => continue,
+            Ok(_) => {}
+            Err(store::Stopped) => return,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_EVERY) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// What a start found for each sender.
+fn by_sender(recovered: Recovered, now: u64) -> BTreeMap<String, crate::deliver::Resume> {
+    let mut resumes: BTreeMap<String, crate::deliver::Resume> = BTreeMap::new();
+    for delivery in recovered.deliveries {
+        resumes.entry(delivery.sender.clone()).or_default().deliveries.push(delivery);
+    }
+    for (sender, started) in recovered.attempts {
+        resumes.entry(sender).or_default().spent.push(Duration::from_millis(now.saturating_sub(started)));
+    }
+    resumes
+}

@@ -1,0 +1,90 @@
+//! One task a sender: it compiles the plugin, lets it check its config, and then delivers.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::deliver::{self, Plugin, Resume, Settings};
+use crate::limits;
+use crate::message::Notification;
+use crate::sender::{Delivered, Failure, Manifest, Overflow, Prepared, Sender, StartError, Started};
+use crate::store::{Recovered, Store};
+
+impl Plugin for Started {
+    async fn prepare(&self) -> Result<Prepared, Failure> {
+        Self::prepare(self).await
+    }
+
+    async fn send(&self, state: &[u8], n: &Notification) -> Result<Delivered, Failure> {
+        Self::send(self, state, n).await
+    }
+}
+
+/// Starts every sender; what a former run left for it goes on.
+pub(super) fn start(
+    config: &Arc<Config>,
+    loaded: Vec<Sender>,
+    recovered: Recovered,
+    store: &Store,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> JoinSet<()> {
+    let mut resumes = super::by_sender(recovered, clock.now());
+    let mut tasks = JoinSet::new();
+    for sender in loaded {
+        let resume = resumes.remove(sender.name()).unwrap_or_default();
+        let (config, store, clock, stop) = (Arc::clone(config), store.clone(), clock.clone(), stop.clone());
+        tasks.spawn(async move {
+            Box::pin(one(config, sender, resume, store, clock, stop)).await;
+        });
+    }
+    tasks
+}
+
+async fn one(config: Arc<Config>, sender: Sender, resume: Resume, store: Store, clock: Clock, stop: CancellationToken) {
+    let Some(section) = config.senders.iter().find(|section| section.name == sender.name()) else { return };
+    let started = tokio::select! {
+        started = sender.start() => started,
+        () = stop.cancelled() => return,
+    };
+    match started {
+        Ok(started) => {
+            let settings = settings(section, started.manifest());
+            deliver::run(started, settings, resume, store, clock, stop).await;
+        }
+        Err(error) => {
+            tracing::error!(
+                "sender {}: not ready, its queue waits until mag starts with a config that works",
+                section.name
+            );
+            for line in explain(&config, &error) {
+                tracing::error!("{line}");
+            }
+        }
+    }
+}
+
+fn settings(section: &config::Sender, manifest: &Manifest) -> Settings {
+    Settings {
+        name: section.name.clone(),
+        plugin: format!("{} {}", manifest.name, manifest.version),
+        max_groups: manifest.max_groups.unwrap_or(limits::NOTIFICATION_GROUPS).clamp(1, limits::NOTIFICATION_GROUPS),
+        split: manifest.overflow == Overflow::Split,
+        rate: section.rate,
+        burst: section.burst,
+        timeout: section.timeout,
+    }
+}
+
+/// Why a sender did not start, in lines for a person: a mistake in its config with the place in `mag.toml`.
+pub(crate) fn explain(config: &Config, error: &StartError) -> Vec<String> {
+    match error {
+        StartError::Config { sender, mistakes } => {
+            mistakes.iter().map(|mistake| config.report(sender, &mistake.pointer, &mistake.message)).collect()
+        }
+        other => vec![other.to_string()],
+    }
+}

@@ -1,0 +1,140 @@
+//! A frozen delivery as the notification that a plugin is given. Pure: the same delivery always reads the same.
+
+use std::time::Duration;
+
+use crate::clock::as_millis;
+use crate::limits;
+use crate::message::{DEFAULT_KIND, Group, Notification, Reason};
+use crate::store::Delivery;
+
+/// Forms the notification of a delivery.
+#[must_use]
+pub fn notification(delivery: &Delivery, timeout: Duration) -> Notification {
+    let groups = &delivery.groups;
+    Notification {
+        id: delivery.id.clone(),
+        attempt: delivery.attempt,
+        sender: delivery.sender.clone(),
+        kind: common(groups, |group| group.kind.as_str()).unwrap_or(DEFAULT_KIND).to_owned(),
+        reason: common(groups, |group| group.reason).unwrap_or(Reason::Time),
+        period_ms: groups.iter().map(|group| group.closed.saturating_sub(group.opened)).max().unwrap_or(0),
+        title: title(delivery),
+        groups: groups.clone(),
+        omitted_groups: delivery.omitted_groups,
+        omitted_messages: delivery.omitted_messages,
+        sent_at: delivery.created,
+        timeout_ms: u32::try_from(as_millis(timeout)).unwrap_or(u32::MAX),
+        progress: delivery.progress.clone(),
+    }
+}
+
+/// What all groups have in common, if they do.
+fn common<'g, T: PartialEq>(groups: &'g [Group], of: impl Fn(&'g Group) -> T) -> Option<T> {
+    let mut values = groups.iter().map(of);
+    let first = values.next()?;
+    values.all(|value| value == first).then_some(first)
+}
+
+/// One line that says the most important thing.
+fn title(delivery: &Delivery) -> String {
+    let told: u64 = delivery.groups.iter().map(|group| group.count).fold(0, u64::saturating_add);
+    let messages = told.saturating_add(delivery.omitted_messages);
+    let groups = delivery.groups.len() as u64 + delivery.omitted_groups;
+    let about = match delivery.groups.first() {
+        Some(group) if groups == 1 && messages == 1 => one_line(&group.text, limits::TITLE_CHARS),
+        Some(group) if groups == 1 => {
+            let times = format!(" ({messages} times)");
+            one_line(&group.text, limits::TITLE_CHARS - times.len()) + &times
+        }
+        _ => format!("{messages} messages in {groups} groups"),
+    };
+    if about.is_empty() { "(empty message)".to_owned() } else { about }
+}
+
+/// The text on one line, white space folded, control characters gone, cut to `chars` characters.
+fn one_line(text: &str, chars: usize) -> String {
+    let mut line = String::new();
+    // A title never needs more of a text than this many characters, however long the text is.
+    let start: String = text.chars().take(chars * 4).collect();
+    for word in start.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().filter(|c| !c.is_control()));
+    }
+    match line.char_indices().nth(chars) {
+        None => line,
+        Some(_) => line.chars().take(chars.saturating_sub(1)).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{GroupId, Labels};
+
+    fn group(text: &str, kind: &str, count: u64, reason: Reason) -> Group {
+        Group {
+            id: GroupId(1),
+            route: "root".into(),
+            kind: kind.to_owned(),
+            source: None,
+            text: text.to_owned(),
+            severity: None,
+            labels: Labels::default(),
+            count,
+            total: count,
+            first_seen: 1,
+            last_seen: 2,
+            opened: 1_000,
+            closed: 31_000,
+            samples: Vec::new(),
+            reason,
+        }
+    }
+
+    fn form(groups: Vec<Group>, omitted: (u64, u64)) -> Notification {
+        let delivery = Delivery {
+            id: "id".to_owned(),
+            sender: "console".to_owned(),
+            attempt: 1,
+            groups,
+            omitted_groups: omitted.0,
+            omitted_messages: omitted.1,
+            created: 5,
+            next_attempt: None,
+            progress: None,
+        };
+        notification(&delivery, Duration::from_secs(10))
+    }
+
+    #[track_caller]
+    fn check_title(groups: Vec<Group>, omitted: (u64, u64), expect: &str) {
+        assert_eq!(form(groups, omitted).title, expect);
+    }
+
+    #[test]
+    fn the_title_names_one_group_and_counts_many() {
+        check_title(vec![group("disk full", "default", 1, Reason::Time)], (0, 0), "disk full");
+        check_title(vec![group("disk\n full\u{7}", "default", 30, Reason::Count)], (0, 0), "disk full (30 times)");
+        let two = vec![group("a", "default", 2, Reason::Time), group("b", "default", 3, Reason::Time)];
+        check_title(two, (10, 100), "105 messages in 12 groups");
+        check_title(vec![group("", "default", 1, Reason::Time)], (0, 0), "(empty message)");
+    }
+
+    #[test]
+    fn a_long_title_is_cut_to_its_limit() {
+        let title = form(vec![group(&"ä".repeat(1_000), "default", 9, Reason::Time)], (0, 0)).title;
+        assert_eq!(title.chars().count(), limits::TITLE_CHARS);
+        assert!(title.ends_with("… (9 times)"), "{title}");
+    }
+
+    #[test]
+    fn kind_and_reason_are_the_common_ones_else_default_and_time() {
+        let n = form(vec![group("a", "monitor", 1, Reason::Count), group("b", "monitor", 1, Reason::Count)], (0, 0));
+        assert_eq!((n.kind.as_str(), n.reason), ("monitor", Reason::Count));
+        let n = form(vec![group("a", "monitor", 1, Reason::Count), group("b", "x", 1, Reason::Time)], (0, 0));
+        assert_eq!((n.kind.as_str(), n.reason), ("default", Reason::Time));
+        assert_eq!(n.period_ms, 30_000);
+    }
+}

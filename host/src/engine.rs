@@ -1,0 +1,157 @@
+//! The one owner of all windows: a loop over [`Event`] that counts, closes, and tells the store.
+//!
+//! It knows no connection, no sender and no SQL. The core ([`Core`]) is synchronous and is told the time; the loop around
+//! it waits. **Aggregate first, then journal:** a transaction holds the windows that changed, never the messages.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::message::{Ack, Batch};
+use crate::route::RouteIndex;
+use crate::store::{Committed, Stopped, Store};
+
+mod core;
+#[cfg(test)]
+mod tests;
+
+pub use self::core::{Core, Restored};
+
+/// Everything that can wake the engine.
+enum Event {
+    /// Messages came in; `None` when nobody is left who could send any.
+    Batch(Option<Batch>),
+    /// A route's clock rings.
+    Rings(RouteIndex),
+    /// It is time to write what changed.
+    Write,
+    /// The commit that was under way is on disk, or the store stopped.
+    Written(Result<Committed, Stopped>),
+}
+
+/// With nobody waiting, a commit starts this long after the first change…
+const COMMIT_DELAY: Duration = Duration::from_millis(20);
+/// …or this many times the last commit's duration after it, so that committing takes a tenth of the time…
+const COMMIT_REST: u32 = 9;
+/// …but never later than this.
+const COMMIT_DELAY_MAX: Duration = Duration::from_secs(1);
+
+/// When the next commit starts.
+struct Pace {
+    first_change: Option<Instant>,
+    last_took: Duration,
+    last_end: Option<Instant>,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self { first_change: None, last_took: Duration::ZERO, last_end: None }
+    }
+
+    fn changed(&mut self, now: Instant) {
+        self.first_change.get_or_insert(now);
+    }
+
+    fn due(&self, urgent: bool) -> Option<Instant> {
+        let first = self.first_change?;
+        if urgent {
+            return Some(first);
+        }
+        let rested = self.last_end.map(|end| end + self.last_took.saturating_mul(COMMIT_REST));
+        let due = rested.map_or(first + COMMIT_DELAY, |rested| rested.max(first + COMMIT_DELAY));
+        Some(due.min(first + COMMIT_DELAY_MAX))
+    }
+
+    fn written(&mut self, took: Duration, now: Instant) {
+        self.last_took = took;
+        self.last_end = Some(now);
+    }
+}
+
+/// Runs until nobody is left who could send a batch and everything that was sent is on disk, or until the store stops.
+///
+/// Windows stay open in the store; only routes with `flush_on_stop` close theirs.
+///
+/// # Errors
+///
+/// The store stopped: nothing that was not confirmed may be taken for written.
+pub async fn run(
+    mut core: Core,
+    store: Store,
+    mut batches: mpsc::Receiver<Batch>,
+    clock: Clock,
+) -> Result<(), Stopped> {
+    let mut pace = Pace::new();
+    let mut writing: Option<Writing> = None;
+    let mut stopping = false;
+    if core.has_changes() {
+        pace.changed(clock.instant());
+    }
+    loop {
+        if stopping && writing.is_none() && !core.has_changes() {
+            return Ok(());
+        }
+        let due = if writing.is_some() { None } else { pace.due(stopping || core.is_urgent()) };
+        match next_event(&core, &mut batches, &mut writing, due, stopping).await {
+            Event::Batch(Some(batch)) => {
+                core.count(batch, clock.now(), clock.instant());
+            }
+            Event::Rings(route) => core.ring(route, clock.now()),
+            Event::Write => {
+                pace.first_change = None;
+                let (changes, acks) = core.changes();
+                let store = store.clone();
+                writing = Some(Writing { commit: Box::pin(async move { store.change(changes).await }), acks });
+            }
+            Event::Written(result) => {
+                pace.written(result?.took, clock.instant());
+                for ack in writing.take().map(|writing| writing.acks).unwrap_or_default() {
+                    ack.confirm();
+                }
+            }
+            Event::Batch(None) => {
+                stopping = true;
+                core.flush_on_stop(clock.now());
+            }
+        }
+        if core.has_changes() {
+            pace.changed(clock.instant());
+        }
+    }
+}
+
+/// A commit under way, and who waits for it.
+struct Writing {
+    commit: std::pin::Pin<Box<dyn Future<Output = Result<Committed, Stopped>> + Send>>,
+    acks: Vec<Ack>,
+}
+
+async fn next_event(
+    core: &Core,
+    batches: &mut mpsc::Receiver<Batch>,
+    writing: &mut Option<Writing>,
+    due: Option<Instant>,
+    stopping: bool,
+) -> Event {
+    let rings = core.next_ring();
+    tokio::select! {
+        biased;
+        written = async { match writing { Some(writing) => writing.commit.as_mut().await, None => std::future::pending().await } } => {
+            Event::Written(written)
+        }
+        () = sleep_until(due) => Event::Write,
+        () = sleep_until(rings.map(|(at, _)| at)), if !stopping => {
+            rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
+        }
+        batch = batches.recv(), if !stopping && !core.is_full() => Event::Batch(batch),
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

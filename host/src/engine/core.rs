@@ -1,0 +1,289 @@
+//! The engine's rules without its waiting: what counts where, what closes when, what the store must be told.
+//!
+//! Synchronous and told the time, so that a test drives it step by step. It never does I/O.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::clock::as_millis;
+use crate::group::{Slot, Window, Windows};
+use crate::limits;
+use crate::message::{Ack, Batch, Entry, Millis, Reason};
+use crate::route::{RouteIndex, Routes};
+use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
+
+/// A route's clock while it runs.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    started: Millis,
+    rings: Instant,
+}
+
+/// What a start went on with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// Windows.
+    pub groups: u64,
+    /// Messages in them.
+    pub messages: u64,
+}
+
+/// Windows that the clock closed together and that are not all with the store yet.
+#[derive(Debug)]
+struct Sweep {
+    number: u64,
+    left: VecDeque<Closed>,
+}
+
+/// All windows, all clocks, and what the store does not know of them yet.
+#[derive(Debug)]
+pub struct Core {
+    routes: Routes,
+    windows: Windows,
+    clocks: BTreeMap<RouteIndex, Running>,
+    /// Windows that changed since the last commit; a slot may have been closed, or given to another window, since.
+    changed: Vec<Slot>,
+    /// Closed by count, or left over from routes that are gone.
+    closed: Vec<Closed>,
+    sweeps: VecDeque<Sweep>,
+    last_sweep: u64,
+    /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
+    clocks_changed: BTreeMap<RouteIndex, Millis>,
+    acks: Vec<Ack>,
+    /// Kept between messages, so that routing one allocates nothing.
+    taken: Vec<RouteIndex>,
+}
+
+impl Core {
+    /// No windows yet.
+    #[must_use]
+    pub fn new(routes: Routes, next_row: i64) -> Self {
+        Self {
+            routes,
+            windows: Windows::new(next_row),
+            clocks: BTreeMap::new(),
+            changed: Vec::new(),
+            closed: Vec::new(),
+            sweeps: VecDeque::new(),
+            last_sweep: 0,
+            clocks_changed: BTreeMap::new(),
+            acks: Vec::new(),
+            taken: Vec::new(),
+        }
+    }
+
+    /// Goes on with what a former run left. Windows whose route is gone, or groups in another way now, close at once.
+    pub fn restore(&mut self, recovered: &mut Recovered, now: Millis, at: Instant) -> Restored {
+        let mut restored = Restored::default();
+        for saved in recovered.windows.drain(..) {
+            restored.groups += 1;
+            restored.messages = restored.messages.saturating_add(saved.count);
+            self.restore_window(saved, now);
+        }
+        for saved in recovered.clocks.drain(..) {
+            let (Some(route), Some(running)) = (self.routes.find(&saved.route), saved.running) else { continue };
+            if self.windows.has_route(route) {
+                let limit = self.routes.get(route).time_limit;
+                let left = Duration::from_millis(running.rings.saturating_sub(now)).min(limit);
+                self.clocks.insert(route, Running { started: running.started.min(now), rings: at + left });
+            }
+        }
+        let indexes: Vec<RouteIndex> = self.routes.iter().map(|(index, _)| index).collect();
+        for route in indexes {
+            if self.windows.has_route(route) && !self.clocks.contains_key(&route) {
+                self.start_clock(route, now, at);
+            }
+        }
+        restored
+    }
+
+    fn restore_window(&mut self, saved: SavedWindow, now: Millis) {
+        let route = self.routes.find(&saved.route);
+        let window = Window {
+            row: saved.row,
+            group: saved.group,
+            route: route.unwrap_or_else(|| self.routes.root_index()),
+            shared: saved.shared,
+            count: saved.count,
+            saved: saved.count,
+            first_seen: saved.first_seen,
+            last_seen: saved.last_seen,
+            opened: saved.opened,
+            samples: saved.samples,
+            reshaped: false,
+        };
+        let refused = match route {
+            Some(index) => self.windows.restore(self.routes.get(index), window).err(),
+            None => Some(Box::new(window)),
+        };
+        if let Some(window) = refused {
+            let opened = window.opened;
+            let group = window.close(saved.route.into(), opened, now, Reason::Time);
+            self.closed.push(Closed { row: saved.row, added: 0, group });
+        }
+    }
+
+    /// Counts a batch. A window that reaches its route's `max_messages` closes.
+    pub fn count(&mut self, batch: Batch, now: Millis, at: Instant) {
+        for entry in &batch.entries {
+            self.count_entry(entry, now, at);
+        }
+        self.acks.extend(batch.ack);
+    }
+
+    fn count_entry(&mut self, entry: &Entry, now: Millis, at: Instant) {
+        let mut taken = std::mem::take(&mut self.taken);
+        self.routes.of(&entry.message, &mut taken);
+        for index in &taken {
+            let route = self.routes.get(*index);
+            let counted = self.windows.count(*index, route, entry, now);
+            let full = counted.count >= route.max_messages;
+            if counted.clean {
+                self.changed.push(counted.slot);
+            }
+            if full {
+                self.close_full(counted.slot, *index, now);
+            } else if !self.clocks.contains_key(index) {
+                self.start_clock(*index, now, at);
+            }
+        }
+        self.taken = taken;
+    }
+
+    fn close_full(&mut self, slot: Slot, route: RouteIndex, now: Millis) {
+        if let Some(window) = self.windows.take(slot) {
+            let opened = window.opened;
+            let closed = self.close(window, opened, now, Reason::Count);
+            self.closed.push(closed);
+        }
+        if self.clocks.contains_key(&route) && !self.windows.has_route(route) {
+            self.clocks.remove(&route);
+            self.clocks_changed.insert(route, now);
+        }
+    }
+
+    fn close(&self, window: Window, opened: Millis, now: Millis, reason: Reason) -> Closed {
+        let route = self.routes.get(window.route).id.clone();
+        Closed { row: window.row, added: window.unsaved(), group: window.close(route, opened, now, reason) }
+    }
+
+    fn start_clock(&mut self, route: RouteIndex, now: Millis, at: Instant) {
+        let limit = self.routes.get(route).time_limit;
+        self.clocks.insert(route, Running { started: now, rings: at + limit });
+        self.clocks_changed.insert(route, now.saturating_add(as_millis(limit)));
+    }
+
+    /// The next route whose clock rings, and when.
+    #[must_use]
+    pub fn next_ring(&self) -> Option<(Instant, RouteIndex)> {
+        self.clocks.iter().map(|(route, running)| (running.rings, *route)).min()
+    }
+
+    /// A route's clock rings: all its open windows close together.
+    pub fn ring(&mut self, route: RouteIndex, now: Millis) {
+        let Some(running) = self.clocks.remove(&route) else { return };
+        self.clocks_changed.insert(route, now);
+        self.sweep(route, running.started, now);
+    }
+
+    fn sweep(&mut self, route: RouteIndex, started: Millis, now: Millis) {
+        let windows = self.windows.take_route(route);
+        let left: VecDeque<Closed> =
+            windows.into_iter().map(|window| self.close(window, started, now, Reason::Time)).collect();
+        if !left.is_empty() {
+            self.last_sweep += 1;
+            self.sweeps.push_back(Sweep { number: self.last_sweep, left });
+        }
+    }
+
+    /// Closes what must be told before mag stops.
+    pub fn flush_on_stop(&mut self, now: Millis) {
+        let flushed: Vec<(RouteIndex, Running)> = self
+            .clocks
+            .iter()
+            .filter(|(route, _)| self.routes.get(**route).flush_on_stop)
+            .map(|(route, running)| (*route, *running))
+            .collect();
+        for (route, _) in flushed {
+            self.ring(route, now);
+        }
+    }
+
+    /// Whether the store does not know everything yet.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        !self.changed.is_empty()
+            || !self.closed.is_empty()
+            || !self.sweeps.is_empty()
+            || !self.clocks_changed.is_empty()
+            || !self.acks.is_empty()
+    }
+
+    /// Whether so much closed that reading on must wait for the store.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.closed.len() >= limits::PENDING_CLOSED
+    }
+
+    /// Whether somebody waits for the next commit: a client for its ack, a person for what closed.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        !self.acks.is_empty() || !self.closed.is_empty() || !self.sweeps.is_empty()
+    }
+
+    /// What the next transaction holds, and who is to be told when it is on disk.
+    ///
+    /// Of a long sweep it holds a part; then the acks wait for the last part, because the sweep may hold their messages.
+    pub fn changes(&mut self) -> (Changes, Vec<Ack>) {
+        let mut changes = Changes { closed: std::mem::take(&mut self.closed), ..Changes::default() };
+        for slot in std::mem::take(&mut self.changed) {
+            changes.windows.extend(self.change_of(slot));
+        }
+        changes.windows.sort_unstable_by_key(WindowChange::row);
+        for (route, rings) in std::mem::take(&mut self.clocks_changed) {
+            let running = self.clocks.get(&route).map(|running| Clock { started: running.started, rings });
+            changes.clocks.push(SavedClock { route: self.routes.get(route).id.clone(), running });
+        }
+        changes.sweep = self.part_of_sweep();
+        let acks = if self.sweeps.is_empty() { std::mem::take(&mut self.acks) } else { Vec::new() };
+        (changes, acks)
+    }
+
+    fn part_of_sweep(&mut self) -> Option<SweepPart> {
+        let sweep = self.sweeps.front_mut()?;
+        let number = sweep.number;
+        let closed = sweep.left.drain(..sweep.left.len().min(limits::SWEEP_WINDOWS)).collect();
+        let whole = sweep.left.is_empty();
+        if whole {
+            self.sweeps.pop_front();
+        }
+        Some(SweepPart { number, closed, whole })
+    }
+
+    fn change_of(&mut self, slot: Slot) -> Option<WindowChange> {
+        let window = self.windows.get_mut(slot)?;
+        if window.unsaved() == 0 && !window.reshaped {
+            return None;
+        }
+        let route = self.routes.get(window.route).id.clone();
+        let change = if window.saved == 0 {
+            WindowChange::Opened { route, window: Box::new(window.clone()) }
+        } else if window.reshaped {
+            WindowChange::Reshaped { route, window: Box::new(window.clone()) }
+        } else {
+            WindowChange::Grew {
+                route,
+                row: window.row,
+                added: window.unsaved(),
+                count: window.count,
+                first_seen: window.first_seen,
+                last_seen: window.last_seen,
+            }
+        };
+        window.saved = window.count;
+        window.reshaped = false;
+        Some(change)
+    }
+}

@@ -1,0 +1,318 @@
+//! What is the same: the key of a message on a route, and the windows that count.
+//!
+//! No I/O, no clock, no async, and nothing here can fail: whoever calls brings the time and gets values back.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+
+use crate::limits;
+use crate::matcher::Field;
+use crate::message::{DEFAULT_KIND, Entry, Group, GroupId, Message, Millis, Reason};
+use crate::route::{Route, RouteIndex};
+
+/// An open count: from the first message after the last flush until the next flush.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Its row in the store: numbers in the order of opening, so that new rows go to the end of the file.
+    pub row: i64,
+    /// The group's id, computed once, when the window opens.
+    pub group: GroupId,
+    /// Where it counts.
+    pub route: RouteIndex,
+    /// What its messages share; the text is the first one's, the severity the highest. An empty source is none.
+    pub shared: Message,
+    /// Messages so far.
+    pub count: u64,
+    /// How many of them the store has; 0 means that it has no row yet.
+    pub saved: u64,
+    /// The earliest time a message carried.
+    pub first_seen: Millis,
+    /// The latest time a message carried.
+    pub last_seen: Millis,
+    /// When it opened.
+    pub opened: Millis,
+    /// Other texts, newest last.
+    pub samples: Vec<String>,
+    /// Whether more than the count and the times changed since the store last heard of it.
+    pub reshaped: bool,
+}
+
+impl Window {
+    fn open(row: i64, route: RouteIndex, group: GroupId, entry: &Entry, now: Millis) -> Self {
+        Self {
+            row,
+            group,
+            route,
+            shared: entry.message.clone(),
+            count: entry.count,
+            saved: 0,
+            first_seen: entry.first_seen,
+            last_seen: entry.last_seen,
+            opened: now,
+            samples: Vec::new(),
+            reshaped: false,
+        }
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        self.count = self.count.saturating_add(entry.count);
+        self.first_seen = self.first_seen.min(entry.first_seen);
+        self.last_seen = self.last_seen.max(entry.last_seen);
+        let (shared, new) = (&mut self.shared, &entry.message);
+        // Nearly always the very same message again: one comparison, nothing to do.
+        if shared == new {
+            return;
+        }
+        self.reshaped = true;
+        shared.severity = shared.severity.max(new.severity);
+        if shared.kind != new.kind {
+            DEFAULT_KIND.clone_into(&mut shared.kind);
+        }
+        if shared.source != new.source {
+            shared.source.clear();
+        }
+        if shared.labels != new.labels {
+            shared.labels.keep_shared(&new.labels);
+        }
+        if shared.text != new.text {
+            add_sample(&mut self.samples, &new.text);
+        }
+    }
+
+    /// Messages that the store does not know yet.
+    #[must_use]
+    pub fn unsaved(&self) -> u64 {
+        self.count.saturating_sub(self.saved)
+    }
+
+    /// What is told of it once it is closed. `total` is only known to the store.
+    #[must_use]
+    pub fn close(self, route: Arc<str>, opened: Millis, closed: Millis, reason: Reason) -> Group {
+        Group {
+            id: self.group,
+            route,
+            kind: self.shared.kind,
+            source: Some(self.shared.source).filter(|source| !source.is_empty()),
+            text: self.shared.text,
+            severity: self.shared.severity,
+            labels: self.shared.labels,
+            count: self.count,
+            total: self.count,
+            first_seen: self.first_seen,
+            last_seen: self.last_seen,
+            opened,
+            closed,
+            samples: self.samples,
+            reason,
+        }
+    }
+}
+
+/// Puts a text at the end of the samples, cut to its bound; the oldest goes, and none stands twice.
+fn add_sample(samples: &mut Vec<String>, text: &str) {
+    let sample = text.get(..text.floor_char_boundary(limits::SAMPLE_BYTES)).unwrap_or_default();
+    samples.retain(|kept| kept != sample);
+    if samples.len() >= limits::SAMPLES {
+        samples.remove(0);
+    }
+    samples.push(sample.to_owned());
+}
+
+/// Adds the samples of a later window of the same group to those of an earlier one.
+pub fn merge_samples(samples: &mut Vec<String>, later: &[String]) {
+    for sample in later {
+        add_sample(samples, sample);
+    }
+}
+
+/// The stable id of the group that `message` belongs to on the route `route`.
+#[must_use]
+pub fn group_id(route: &str, group_by: &[Field], message: &Message) -> GroupId {
+    let mut hasher = blake3::Hasher::new();
+    // Lengths keep ("ab", "c") and ("a", "bc") apart.
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(route.as_bytes());
+    for field in group_by {
+        part(field.to_string().as_bytes());
+        part(field.value(message).as_bytes());
+    }
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    GroupId(u64::from_be_bytes(first))
+}
+
+/// A window's place in [`Windows`] while it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(usize);
+
+/// What one entry did to the windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// Where it went.
+    pub slot: Slot,
+    /// What the window holds now.
+    pub count: u64,
+    /// Whether the store knew all of it before: the first change since the last commit.
+    pub clean: bool,
+}
+
+/// All open windows: found by route and key through a hash with a random seed, because peers choose the keys.
+#[derive(Debug)]
+pub struct Windows {
+    slots: Vec<Option<Open>>,
+    free: Vec<Slot>,
+    table: HashTable<Slot>,
+    seed: RandomState,
+    next_row: i64,
+    /// Open windows of each route that has any.
+    per_route: BTreeMap<RouteIndex, usize>,
+}
+
+/// A window with its hash, which the table needs again when it grows.
+#[derive(Debug)]
+struct Open {
+    hash: u64,
+    window: Window,
+}
+
+impl Windows {
+    /// No window; the first one gets the row `next_row`.
+    #[must_use]
+    pub fn new(next_row: i64) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            table: HashTable::new(),
+            seed: RandomState::default(),
+            next_row,
+            per_route: BTreeMap::new(),
+        }
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether none is open.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// Counts an entry on a route, in its open window or in a new one.
+    pub fn count(&mut self, index: RouteIndex, route: &Route, entry: &Entry, now: Millis) -> Counted {
+        let hash = self.hash(index, &route.group_by, &entry.message);
+        let slot = self.find(hash, index, &route.group_by, &entry.message);
+        if let Some(slot) = slot
+            && let Some(window) = self.get_mut(slot)
+        {
+            let clean = window.count == window.saved;
+            window.add(entry);
+            return Counted { slot, count: window.count, clean };
+        }
+        let group = group_id(&route.id, &route.group_by, &entry.message);
+        let window = Window::open(self.next_row, index, group, entry, now);
+        self.next_row += 1;
+        let slot = self.insert(hash, window);
+        Counted { slot, count: entry.count, clean: true }
+    }
+
+    /// Takes in a window that the store kept over a restart; its row keeps its number.
+    ///
+    /// Gives it back when the route now groups in another way, so that the window is not the group it was.
+    ///
+    /// # Errors
+    ///
+    /// The window, unchanged, when its id is no longer what its route would give it.
+    pub fn restore(&mut self, route: &Route, window: Window) -> Result<(), Box<Window>> {
+        self.next_row = self.next_row.max(window.row + 1);
+        let hash = self.hash(window.route, &route.group_by, &window.shared);
+        let taken = self.find(hash, window.route, &route.group_by, &window.shared).is_some();
+        if taken || group_id(&route.id, &route.group_by, &window.shared) != window.group {
+            return Err(Box::new(window));
+        }
+        self.insert(hash, window);
+        Ok(())
+    }
+
+    /// Closes a window: takes it out of the table.
+    pub fn take(&mut self, slot: Slot) -> Option<Window> {
+        let open = self.slots.get_mut(slot.0)?.take()?;
+        if let Ok(entry) = self.table.find_entry(open.hash, |candidate| *candidate == slot) {
+            entry.remove();
+        }
+        self.free.push(slot);
+        let route = open.window.route;
+        if let Some(windows) = self.per_route.get_mut(&route) {
+            *windows -= 1;
+            if *windows == 0 {
+                self.per_route.remove(&route);
+            }
+        }
+        Some(open.window)
+    }
+
+    /// Closes every window of a route, in the order of opening.
+    pub fn take_route(&mut self, route: RouteIndex) -> Vec<Window> {
+        let of_route = |(at, open): (usize, &Option<Open>)| {
+            open.as_ref().is_some_and(|open| open.window.route == route).then_some(Slot(at))
+        };
+        let slots: Vec<Slot> = self.slots.iter().enumerate().filter_map(of_route).collect();
+        let mut windows: Vec<Window> = slots.into_iter().filter_map(|slot| self.take(slot)).collect();
+        windows.sort_by_key(|window| window.row);
+        windows
+    }
+
+    /// An open window, to change what the store knows of it.
+    pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Window> {
+        self.slots.get_mut(slot.0)?.as_mut().map(|open| &mut open.window)
+    }
+
+    /// Whether a route has an open window.
+    #[must_use]
+    pub fn has_route(&self, route: RouteIndex) -> bool {
+        self.per_route.contains_key(&route)
+    }
+
+    fn hash(&self, route: RouteIndex, group_by: &[Field], message: &Message) -> u64 {
+        let mut hasher = self.seed.build_hasher();
+        route.hash(&mut hasher);
+        for field in group_by {
+            field.value(message).hash(&mut hasher);
+        }
+        hasher.finish()
+    }
+
+    fn find(&self, hash: u64, route: RouteIndex, group_by: &[Field], message: &Message) -> Option<Slot> {
+        let same = |slot: &Slot| {
+            self.slots.get(slot.0).and_then(Option::as_ref).is_some_and(|open| {
+                let window = &open.window;
+                window.route == route && group_by.iter().all(|f| f.value(&window.shared) == f.value(message))
+            })
+        };
+        self.table.find(hash, same).copied()
+    }
+
+    fn insert(&mut self, hash: u64, window: Window) -> Slot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            Slot(self.slots.len() - 1)
+        });
+        *self.per_route.entry(window.route).or_default() += 1;
+        let place = self.slots.get_mut(slot.0).expect("a free slot is one that was pushed before");
+        *place = Some(Open { hash, window });
+        let slots = &self.slots;
+        self.table
+            .insert_unique(hash, slot, |slot| slots.get(slot.0).and_then(Option::as_ref).map_or(0, |open| open.hash));
+        slot
+    }
+}

@@ -1,0 +1,140 @@
+//! The read buffer of a connection, and the few that are kept for the next one to read.
+//!
+//! A connection holds one only while it has bytes: ten thousand idle connections hold none.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::merge::Merger;
+use crate::limits;
+
+/// One byte more than the longest line shows that a line is too long.
+const LARGEST_BYTES: usize = limits::NDJSON_LINE_BYTES + 1;
+
+/// Bytes read and not used up.
+#[derive(Debug)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self { bytes: vec![0; limits::READ_BUFFER_BYTES], start: 0, end: 0 }
+    }
+}
+
+impl Buffer {
+    /// What is there.
+    pub(super) fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Drops `count` bytes at the front.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.end);
+    }
+
+    /// Room for more, never none: it grows when a decoder leaves a whole buffer unused, and the largest buffer is more
+    /// than a decoder ever leaves.
+    pub(super) fn space(&mut self) -> &mut [u8] {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.bytes.len() {
+            let doubled = self.bytes.len().saturating_mul(2).min(LARGEST_BYTES);
+            self.bytes.resize(doubled, 0);
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Says that `count` bytes of [`Buffer::space`] are filled.
+    pub(super) fn fill(&mut self, count: usize) {
+        self.end = self.end.saturating_add(count).min(self.bytes.len());
+    }
+
+    /// Whether nothing is left in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+}
+
+/// What a connection works with while it has bytes.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    pub(super) buffer: Buffer,
+    pub(super) merger: Merger,
+}
+
+impl Work {
+    /// Whether a connection that waits can do without it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.buffer.is_empty() && self.merger.is_empty()
+    }
+}
+
+/// Work places nobody uses now.
+#[derive(Debug, Default)]
+pub(super) struct Spares(Mutex<Vec<Work>>);
+
+impl Spares {
+    /// A kept one, or a new one.
+    pub(super) fn take(&self) -> Work {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Keeps `work` for later, unless it has grown or there are enough.
+    pub(super) fn give(&self, work: Work) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.buffer.bytes.len() == limits::READ_BUFFER_BYTES && spares.len() < limits::SPARE_BUFFERS {
+            spares.push(work);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Buffer, Spares, Work};
+    use crate::limits;
+
+    fn put(buffer: &mut Buffer, bytes: &[u8]) {
+        buffer.space()[..bytes.len()].copy_from_slice(bytes);
+        buffer.fill(bytes.len());
+    }
+
+    #[test]
+    fn what_is_not_used_up_stays_at_the_front() {
+        let mut buffer = Buffer::default();
+        put(&mut buffer, b"abcdef");
+        buffer.consume(4);
+        put(&mut buffer, b"gh");
+        assert_eq!(buffer.filled(), b"efgh");
+        assert_eq!(buffer.space().len(), limits::READ_BUFFER_BYTES - 4);
+        buffer.consume(100);
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn it_grows_only_when_it_is_full_of_unused_bytes() {
+        let mut buffer = Buffer::default();
+        put(&mut buffer, &vec![b'x'; limits::READ_BUFFER_BYTES]);
+        assert_eq!(buffer.space().len(), limits::READ_BUFFER_BYTES);
+        assert_eq!(buffer.filled().len(), limits::READ_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn grown_buffers_and_more_than_enough_are_not_kept() {
+        let spares = Spares::default();
+        let mut grown = Work::default();
+        put(&mut grown.buffer, &vec![b'x'; limits::READ_BUFFER_BYTES]);
+        grown.buffer.space();
+        spares.give(grown);
+        assert!(spares.0.lock().unwrap().is_empty());
+        for _ in 0..limits::SPARE_BUFFERS + 3 {
+            spares.give(Work::default());
+        }
+        assert_eq!(spares.0.lock().unwrap().len(), limits::SPARE_BUFFERS);
+    }
+}

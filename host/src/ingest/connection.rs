@@ -1,0 +1,308 @@
+//! One connection, from its first byte to its close.
+//!
+//! Reading and telling go on side by side in one task. What was read is sent on merged; nothing is told before it is
+//! committed.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::net::tcp::ReadHalf;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::Shared;
+use super::buffer::Work;
+use super::counters::Tally;
+use super::replies::Replies;
+use crate::limits;
+use crate::message::{Ack, Batch, Millis};
+use crate::protocol::{Decoder, Last, Parsed, Step};
+
+/// Why reading ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client sends no more.
+    Finished,
+    /// What it sent cannot be read on.
+    Refused,
+    /// mag stops.
+    Stopped,
+    /// The connection broke.
+    Broken,
+    /// Nobody takes batches any more.
+    EngineGone,
+}
+
+/// How far the bytes at hand were used up.
+enum Absorbed {
+    All,
+    /// Merged messages must go on first.
+    Full,
+    /// The client must take its replies first.
+    Unheard,
+    Close,
+}
+
+/// Serves one connection until it is closed.
+pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
+    let replies = Replies::default();
+    let (progress, committed) = watch::channel(0);
+    let (read, mut write) = stream.split();
+    let reader = Reader {
+        stream: read,
+        peer,
+        shared,
+        replies: &replies,
+        progress: Arc::new(progress),
+        decoder: Decoder::new(shared.settings.line),
+        work: None,
+        tally: Tally::default(),
+        accepted: 0,
+        promised: 0,
+        stop_at: None,
+    };
+    let (end, committed) = tokio::join!(reader.run(), replies.write(&mut write, committed, &shared.stop));
+    if !committed {
+        tracing::debug!(peer, "a connection is closed unanswered");
+    }
+    if matches!(end, End::Refused | End::Stopped) && replies.anything_told() {
+        linger(&mut stream).await;
+    }
+}
+
+/// Closing with unread bytes would reset the connection, and the client could lose what it was told.
+async fn linger(stream: &mut TcpStream) {
+    if stream.shutdown().await.is_err() {
+        return;
+    }
+    let until = Instant::now() + Duration::from_millis(limits::LINGER_MILLIS);
+    let mut left = limits::LINGER_BYTES;
+    let mut bytes = [0; 1024];
+    while left > 0 {
+        if timeout_at(until, stream.readable()).await.is_err() {
+            return;
+        }
+        match stream.try_read(&mut bytes) {
+            Ok(0) => return,
+            Ok(count) => left = left.saturating_sub(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return,
+        }
+    }
+}
+
+struct Reader<'c> {
+    stream: ReadHalf<'c>,
+    peer: &'c str,
+    shared: &'c Shared,
+    replies: &'c Replies,
+    progress: Arc<watch::Sender<u64>>,
+    decoder: Decoder,
+    work: Option<Work>,
+    tally: Tally,
+    /// Messages taken so far, one for each however often it says it happened.
+    accepted: u64,
+    /// The last number for which an ack was asked of the engine.
+    promised: u64,
+    /// When reading ends because mag stops.
+    stop_at: Option<Instant>,
+}
+
+impl Reader<'_> {
+    async fn run(mut self) -> End {
+        let end = self.read().await;
+        let end = self.finish(end).await;
+        let until = if matches!(end, End::Broken | End::EngineGone) { 0 } else { self.accepted };
+        self.tally.tell(&self.shared.counters);
+        self.replies.close_after(until);
+        end
+        // Here the reader's own end of the watch is dropped: from now on only the engine keeps it open.
+    }
+
+    async fn read(&mut self) -> End {
+        loop {
+            if let Some(end) = self.wait().await {
+                return end;
+            }
+            let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
+            let end = self.take_in(&mut work).await;
+            if work.is_idle() {
+                self.shared.spares.give(work);
+            } else {
+                self.work = Some(work);
+            }
+            if end.is_some() {
+                return end.unwrap_or(End::Broken);
+            }
+        }
+    }
+
+    /// Waits for bytes. A stopping mag waits only for those that have arrived.
+    async fn wait(&mut self) -> Option<End> {
+        if self.stop_at.is_none() {
+            tokio::select! {
+                readable = self.stream.readable() => return readable.is_err().then_some(End::Broken),
+                () = self.shared.stop.cancelled() => {}
+            }
+        }
+        let now = self.shared.clock.instant();
+        let stop_at = *self.stop_at.get_or_insert(now + Duration::from_millis(limits::STOP_READ_MILLIS));
+        let quiet = now + Duration::from_millis(limits::STOP_QUIET_MILLIS);
+        tokio::select! {
+            biased;
+            () = sleep_until(stop_at) => Some(End::Stopped),
+            readable = self.stream.readable() => readable.is_err().then_some(End::Broken),
+            () = sleep_until(quiet) => Some(End::Stopped),
+        }
+    }
+
+    /// Reads and merges what is already waiting, for a bounded time, then sends it on.
+    async fn take_in(&mut self, work: &mut Work) -> Option<End> {
+        let until = self.shared.clock.instant() + Duration::from_millis(limits::MERGE_MILLIS);
+        let end = loop {
+            match self.stream.try_read(work.buffer.space()) {
+                Ok(0) => break Some(End::Finished),
+                Ok(count) => work.buffer.fill(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break None,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break Some(End::Broken),
+            }
+            if let Some(end) = self.absorb_all(work).await {
+                break Some(end);
+            }
+            if self.shared.clock.instant() >= until {
+                break None;
+            }
+        };
+        // At the end of the stream the last batch waits for what `finish` adds to it.
+        if end.is_some() {
+            return end;
+        }
+        self.send(work, self.replies.acks_wanted()).await.err()
+    }
+
+    async fn absorb_all(&mut self, work: &mut Work) -> Option<End> {
+        let now = self.shared.clock.now();
+        loop {
+            match self.absorb(work, now) {
+                Absorbed::All => return None,
+                Absorbed::Close => return Some(End::Refused),
+                Absorbed::Full => {
+                    if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
+                        return Some(end);
+                    }
+                }
+                Absorbed::Unheard => {
+                    // What waits for its ack must not wait for a client that does not listen.
+                    if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
+                        return Some(end);
+                    }
+                    tokio::select! {
+                        () = self.replies.room() => {}
+                        () = self.shared.stop.cancelled() => return Some(End::Stopped),
+                    }
+                }
+            }
+        }
+    }
+
+    fn absorb(&mut self, work: &mut Work, now: Millis) -> Absorbed {
+        let Work { buffer, merger } = work;
+        loop {
+            let (used, step) = self.decoder.next(buffer.filled());
+            match step {
+                Step::Message(message) => {
+                    self.tally.note(&message);
+                    self.accepted += 1;
+                    merger.add(message, now);
+                    buffer.consume(used);
+                    if merger.is_full() {
+                        return Absorbed::Full;
+                    }
+                }
+                Step::NeedMore => {
+                    buffer.consume(used);
+                    return Absorbed::All;
+                }
+                Step::Nothing => buffer.consume(used),
+                Step::AckWanted => {
+                    buffer.consume(used);
+                    self.replies.want_acks(self.accepted);
+                }
+                Step::Refused(reply) => {
+                    buffer.consume(used);
+                    self.refuse(&reply);
+                    if self.replies.is_full() {
+                        return Absorbed::Unheard;
+                    }
+                }
+                Step::Close(reply) => {
+                    self.refuse(&reply);
+                    buffer.consume(usize::MAX);
+                    return Absorbed::Close;
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, reply: &str) {
+        self.tally.refused_lines += 1;
+        self.replies.push(reply);
+    }
+
+    /// Sends on what is left, and asks for the last ack: who sees the connection close knows that all is committed.
+    async fn finish(&mut self, end: End) -> End {
+        let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
+        let now = self.shared.clock.now();
+        match self.decoder.finish(work.buffer.filled()) {
+            Last::Nothing => {}
+            Last::Message(message) if end == End::Finished => {
+                self.tally.note(&message);
+                self.accepted += 1;
+                work.merger.add(message, now);
+            }
+            Last::Refused(reply) if end == End::Finished => {
+                self.refuse(&reply);
+            }
+            Last::Message(_) | Last::Refused(_) | Last::Partial => self.tally.partial += 1,
+        }
+        work.buffer.consume(usize::MAX);
+        let answered = !matches!(end, End::Broken | End::EngineGone);
+        let sent = if end == End::EngineGone { Err(end) } else { self.send(&mut work, answered).await };
+        if work.is_idle() {
+            self.shared.spares.give(work);
+        }
+        sent.err().unwrap_or(end)
+    }
+
+    /// Sends on what is merged. With `ack`, the engine confirms all that was taken so far.
+    async fn send(&mut self, work: &mut Work, ack: bool) -> Result<(), End> {
+        let ack = ack && self.accepted > self.promised;
+        if work.merger.is_empty() && !ack {
+            return Ok(());
+        }
+        let merged = work.merger.drain(self.peer, self.shared.settings.line.min(limits::TEXT_BYTES));
+        self.tally.replaced += merged.replaced;
+        self.tally.truncated += merged.truncated;
+        self.tally.tell(&self.shared.counters);
+        let ack = ack.then(|| {
+            self.promised = self.accepted;
+            Ack { progress: Arc::clone(&self.progress), upto: self.accepted }
+        });
+        let batch = Batch { entries: merged.entries, ack };
+        self.shared.batches.send(batch).await.map_err(|_unsent| End::EngineGone)
+    }
+}
+
+impl Tally {
+    #[inline]
+    fn note(&mut self, message: &Parsed<'_>) {
+        self.messages += message.count;
+        self.ignored_keys += message.ignored_keys;
+        self.truncated += if message.truncated { message.count } else { 0 };
+        self.replaced += if message.replaced { message.count } else { 0 };
+    }
+}

@@ -1,0 +1,312 @@
+//! Real connections against an engine that only counts and confirms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::message::Ack;
+
+mod harness;
+
+use harness::{line, rest, soon, start, start_with};
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect()
+}
+
+#[tokio::test]
+async fn a_classic_client_that_sees_the_end_knows_that_all_is_committed() {
+    let mag = start(9, true).await;
+    assert_eq!(mag.exchange("STRING\na\nSTRING\nb\r\nSTRING\na\nSTRING\nhal").await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 2), ("b", 1)]));
+    assert_eq!((mag.counted(|c| &c.messages), mag.counted(|c| &c.partial)), (3, 1));
+    let engine = mag.stopped().await;
+    assert_eq!(engine.entries.lock().unwrap()[0].message.source, "127.0.0.1");
+}
+
+#[tokio::test]
+async fn a_client_does_not_see_the_end_before_the_commit() {
+    let mag = start(9, false).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    soon(mag.engine.has(1)).await;
+    let early = timeout(Duration::from_millis(50), client.read_u8()).await;
+    assert!(early.is_err(), "closed before the commit");
+    mag.engine.may_confirm.cancel();
+    assert_eq!(rest(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_answered_and_what_came_before_it_counts() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\nHELP me\nSTRING\nb\n").await.unwrap();
+    assert_eq!(rest(&mut client).await, "Command \"HELP me\" is not registered.\n\n");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 1)]));
+    assert_eq!(mag.counted(|c| &c.refused_lines), 1);
+}
+
+#[tokio::test]
+async fn the_reply_is_not_lost_to_a_client_that_goes_on_sending() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    let much = [b"WHAT\n".as_slice(), &b"STRING\nb\n".repeat(3_000)].concat();
+    client.write_all(&much).await.unwrap();
+    assert_eq!(rest(&mut client).await, "Command \"WHAT\" is not registered.\n\n");
+    assert_eq!(mag.engine.total(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_never_closes_is_served_and_does_not_hold_up_the_stop() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\nSTRING\n").await.unwrap();
+    soon(mag.engine.has(1)).await;
+    client.write_all(b"b\n").await.unwrap();
+    soon(mag.engine.has(2)).await;
+    let counters = Arc::clone(&mag.counters);
+    assert_eq!(counters.connections.load(Ordering::Relaxed), 1);
+    let engine = mag.stopped().await;
+    assert_eq!(engine.counts(), counts(&[("a", 1), ("b", 1)]));
+    assert_eq!(counters.connections.load(Ordering::Relaxed), 0);
+    assert_eq!(rest(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn bytes_that_come_one_by_one_are_the_same_messages() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.set_nodelay(true).unwrap();
+    for byte in b"STRING\r\ndisk full\r\nERROR\nboom\n" {
+        client.write_all(&[*byte]).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("boom", 1), ("disk full", 1)]));
+}
+
+#[tokio::test]
+async fn many_messages_in_one_packet_come_merged() {
+    let mag = start(9, true).await;
+    assert_eq!(mag.exchange("STRING\ndisk full\n".repeat(5_000)).await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("disk full", 5_000)]));
+    let entries = mag.engine.entries.lock().unwrap().len();
+    assert!(entries < 100, "{entries} entries of 5,000 equal messages");
+}
+
+#[tokio::test]
+async fn acks_count_lines_after_the_wish_and_come_after_the_commit() {
+    let mag = start(9, false).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"text\":\"before\"}\n{\"ack\":true}\n").await.unwrap();
+    client.write_all(b"{\"text\":\"a\",\"count\":7}\n\n[]\n{\"text\":\"b\"}\n").await.unwrap();
+    let error = line(&mut client).await;
+    assert_eq!(
+        error,
+        "{\"error\":\"a line must be a JSON object, such as {\\\"text\\\":\\\"disk full\\\"}\",\"line\":5}\n"
+    );
+    soon(mag.engine.has(9)).await;
+    assert!(timeout(Duration::from_millis(50), client.read_u8()).await.is_err(), "an ack before the commit");
+    mag.engine.may_confirm.cancel();
+    let mut ack = line(&mut client).await;
+    while ack == "{\"acked\":1}\n" {
+        ack = line(&mut client).await;
+    }
+    assert_eq!(ack, "{\"acked\":2}\n");
+    client.write_all(b"{\"text\":\"c\"}\n").await.unwrap();
+    assert_eq!(line(&mut client).await, "{\"acked\":3}\n");
+    client.write_all(b"{\"text\":\"d\"}").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "{\"acked\":4}\n");
+}
+
+#[tokio::test]
+async fn ndjson_without_a_wish_for_acks_is_silent_but_committed_at_the_end() {
+    let mag = start(9, true).await;
+    assert_eq!(mag.exchange("{\"text\":\"a\",\"pid\":1}\n{\"text\":\"a\",\"pid\":2}\n").await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 2)]));
+    assert_eq!(mag.counted(|c| &c.ignored_keys), 2);
+}
+
+#[tokio::test]
+async fn the_last_ack_is_sent_when_mag_stops() {
+    let mag = start(9, false).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n{\"text\":\"half").await.unwrap();
+    soon(mag.engine.has(1)).await;
+    mag.stop.cancel();
+    mag.engine.may_confirm.cancel();
+    assert_eq!(rest(&mut client).await, "{\"acked\":1}\n");
+    drop(client);
+    let counters = Arc::clone(&mag.counters);
+    mag.stopped().await;
+    assert_eq!(counters.partial.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn what_has_arrived_is_read_when_mag_stops() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\n").await.unwrap();
+    soon(mag.engine.has(1)).await;
+    client.write_all(&b"STRING\na\n".repeat(20_000)).await.unwrap();
+    let engine = mag.stopped().await;
+    assert_eq!(engine.counts(), counts(&[("a", 20_001)]));
+}
+
+#[tokio::test]
+async fn an_engine_that_is_gone_confirms_nothing() {
+    let (batches, receiver) = mpsc::channel(1);
+    let mag = start_with(9, batches, Arc::default()).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n").await.unwrap();
+    drop(receiver);
+    client.write_all(b"{\"text\":\"b\"}\n").await.unwrap();
+    let mut text = Vec::new();
+    // An end or a reset, whichever the client sees first: but no ack.
+    let end = soon(client.read_to_end(&mut text)).await;
+    assert!(text.is_empty(), "{end:?} {text:?}");
+}
+
+#[tokio::test]
+async fn a_batch_dropped_unconfirmed_closes_its_connection_without_an_ack() {
+    let (batches, mut receiver) = mpsc::channel(1);
+    let mag = start_with(9, batches, Arc::default()).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    while soon(receiver.recv()).await.is_some_and(|batch| batch.ack.is_none()) {}
+    drop(receiver);
+    assert_eq!(rest(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_its_answers_harms_nobody() {
+    let mag = start(9, true).await;
+    let deaf = mag.connect().await;
+    deaf.set_nodelay(true).unwrap();
+    let (_unread, mut writes) = deaf.into_split();
+    let flood = tokio::spawn(async move {
+        let lines = b"[]\n".repeat(10_000);
+        while writes.write_all(&lines).await.is_ok() {}
+    });
+    for round in 1..=20 {
+        assert_eq!(mag.exchange("STRING\na\n").await, "");
+        assert_eq!(mag.engine.total(), round);
+    }
+    mag.stopped().await;
+    flood.abort();
+}
+
+#[tokio::test]
+async fn acks_nobody_reads_do_not_hold_up_reading() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"ack\":true}\n").await.unwrap();
+    for _ in 0..200 {
+        client.write_all(&b"{\"text\":\"a\"}\n".repeat(1_000)).await.unwrap();
+    }
+    client.shutdown().await.unwrap();
+    soon(mag.engine.has(200_000)).await;
+    let told = rest(&mut client).await;
+    assert_eq!(told.lines().last(), Some("{\"acked\":200000}"));
+}
+
+#[tokio::test]
+async fn a_full_engine_stops_the_reading() {
+    let (batches, mut receiver) = mpsc::channel(1);
+    let mag = start_with(9, batches, Arc::default()).await;
+    let mut client = mag.connect().await;
+    let sent = Arc::new(AtomicU64::new(0));
+    let sending = tokio::spawn({
+        let sent = Arc::clone(&sent);
+        async move {
+            for _ in 0..2_000 {
+                client.write_all(&b"STRING\ndisk full\n".repeat(1_000)).await.unwrap();
+                sent.fetch_add(1_000, Ordering::Relaxed);
+            }
+            client.shutdown().await.unwrap();
+        }
+    });
+    // Without a receiver nothing but what the system buffers is taken; then all of it comes.
+    assert!(
+        timeout(Duration::from_millis(300), async {
+            while !sending.is_finished() {
+                tokio::task::yield_now().await
+            }
+        })
+        .await
+        .is_err()
+    );
+    assert!(sent.load(Ordering::Relaxed) < 2_000_000);
+    let mut total = 0;
+    while total < 2_000_000 {
+        let batch = soon(receiver.recv()).await.unwrap();
+        total += batch.entries.iter().map(|entry| entry.count).sum::<u64>();
+        batch.ack.into_iter().for_each(Ack::confirm);
+    }
+    sending.await.unwrap();
+    drop(receiver);
+    mag.stopped().await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_is_closed_at_once() {
+    let mag = start(2, true).await;
+    let mut first = mag.connect().await;
+    let mut second = mag.connect().await;
+    for client in [&mut first, &mut second] {
+        client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n").await.unwrap();
+        assert_eq!(line(client).await, "{\"acked\":1}\n");
+    }
+    let mut third = mag.connect().await;
+    assert_eq!(soon(third.read(&mut [0; 9])).await.unwrap(), 0);
+    assert_eq!(mag.counted(|c| &c.refused_connections), 1);
+    drop(first);
+    while mag.counted(|c| &c.connections) > 1 {
+        tokio::task::yield_now().await;
+    }
+    second.write_all(b"{\"text\":\"a\"}\n").await.unwrap();
+    assert_eq!(line(&mut second).await, "{\"acked\":2}\n");
+    assert_eq!(mag.exchange("STRING\nb\n").await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 3), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_keeps_what_it_brought_and_harms_nobody() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\nSTRING\nhal").await.unwrap();
+    soon(mag.engine.has(1)).await;
+    client.set_zero_linger().unwrap();
+    drop(client);
+    assert_eq!(mag.exchange("STRING\nb\n").await, "");
+    while mag.counted(|c| &c.connections) > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(mag.counted(|c| &c.partial), 1);
+    assert_eq!(mag.engine.counts(), counts(&[("a", 1), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_are_closed_at_the_stop() {
+    let mag = start(99, true).await;
+    let mut idle = Vec::new();
+    for _ in 0..50 {
+        idle.push(mag.connect().await);
+    }
+    while mag.counted(|c| &c.connections) < 50 {
+        tokio::task::yield_now().await;
+    }
+    mag.stopped().await;
+    for client in &mut idle {
+        assert_eq!(rest(client).await, "");
+    }
+}

@@ -1,0 +1,142 @@
+//! An ingest that runs, a client's side of a connection, and an engine that only counts and confirms.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::ingest::{Counters, Settings, serve};
+use crate::limits;
+use crate::message::{Ack, Batch, Entry};
+
+/// A running ingest and the engine behind it.
+pub(super) struct Mag {
+    pub(super) address: SocketAddr,
+    pub(super) stop: CancellationToken,
+    pub(super) counters: Arc<Counters>,
+    pub(super) serving: JoinHandle<()>,
+    pub(super) engine: Arc<Engine>,
+}
+
+/// Counts what comes, and confirms it when it may.
+#[derive(Default)]
+pub(super) struct Engine {
+    pub(super) entries: Mutex<Vec<Entry>>,
+    pub(super) came: Notify,
+    pub(super) may_confirm: CancellationToken,
+}
+
+impl Engine {
+    async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
+        let mut acks: Vec<Ack> = Vec::new();
+        loop {
+            tokio::select! {
+                batch = batches.recv() => {
+                    let Some(batch) = batch else { break };
+                    self.entries.lock().unwrap().extend(batch.entries);
+                    self.came.notify_waiters();
+                    acks.extend(batch.ack);
+                }
+                () = self.may_confirm.cancelled(), if !acks.is_empty() => {}
+            }
+            if self.may_confirm.is_cancelled() {
+                acks.drain(..).for_each(Ack::confirm);
+            }
+        }
+    }
+
+    pub(super) fn counts(&self) -> BTreeMap<String, u64> {
+        let mut counts = BTreeMap::new();
+        for entry in self.entries.lock().unwrap().iter() {
+            *counts.entry(entry.message.text.clone()).or_default() += entry.count;
+        }
+        counts
+    }
+
+    pub(super) fn total(&self) -> u64 {
+        self.entries.lock().unwrap().iter().map(|entry| entry.count).sum()
+    }
+
+    /// Waits until so many messages came.
+    pub(super) async fn has(&self, count: u64) {
+        loop {
+            let came = self.came.notified();
+            if self.total() >= count {
+                return;
+            }
+            came.await;
+        }
+    }
+}
+
+pub(super) async fn start(connections: usize, confirms: bool) -> Mag {
+    let engine = Arc::new(Engine::default());
+    if confirms {
+        engine.may_confirm.cancel();
+    }
+    let (batches, receiver) = mpsc::channel(limits::BATCH_QUEUE);
+    tokio::spawn(Arc::clone(&engine).run(receiver));
+    start_with(connections, batches, engine).await
+}
+
+pub(super) async fn start_with(connections: usize, batches: mpsc::Sender<Batch>, engine: Arc<Engine>) -> Mag {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
+    let settings = Settings { connections, line: limits::TEXT_BYTES };
+    let serving =
+        tokio::spawn(serve(listener, settings, batches, Clock::system(), stop.clone(), Arc::clone(&counters)));
+    Mag { address, stop, counters, serving, engine }
+}
+
+impl Mag {
+    pub(super) async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends all of it, shuts down writing, and gives back all that is answered until the end.
+    pub(super) async fn exchange(&self, bytes: impl AsRef<[u8]>) -> String {
+        let mut client = self.connect().await;
+        client.write_all(bytes.as_ref()).await.unwrap();
+        client.shutdown().await.unwrap();
+        rest(&mut client).await
+    }
+
+    pub(super) async fn stopped(self) -> Arc<Engine> {
+        self.stop.cancel();
+        soon(self.serving).await.unwrap();
+        self.engine
+    }
+
+    pub(super) fn counted(&self, counter: fn(&Counters) -> &AtomicU64) -> u64 {
+        counter(&self.counters).load(Ordering::Relaxed)
+    }
+}
+
+pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(20), future).await.expect("done within 20 s")
+}
+
+pub(super) async fn rest(client: &mut TcpStream) -> String {
+    let mut text = String::new();
+    soon(client.read_to_string(&mut text)).await.unwrap();
+    text
+}
+
+/// Reads up to and with the next LF.
+pub(super) async fn line(client: &mut TcpStream) -> String {
+    let mut text = Vec::new();
+    while text.last() != Some(&b'\n') {
+        text.push(soon(client.read_u8()).await.unwrap());
+    }
+    String::from_utf8(text).unwrap()
+}

@@ -1,0 +1,147 @@
+//! Every bound that is not in the config, unit last in the name.
+
+/// A longer text is cut here: what a person reads in a notification is a few lines, and 64 KiB is the Go scanner's own limit.
+pub const TEXT_BYTES: usize = 64 * 1024;
+/// A longer NDJSON line is skipped to its end and answered with an error.
+pub const NDJSON_LINE_BYTES: usize = 1024 * 1024;
+/// Deeper JSON is refused before it can cost stack.
+pub const JSON_DEPTH: usize = 64;
+/// Labels on one message; more are an error for that message.
+pub const LABELS: usize = 64;
+/// A label's name.
+pub const LABEL_NAME_BYTES: usize = 128;
+/// A label's value.
+pub const LABEL_VALUE_BYTES: usize = 4 * 1024;
+/// A kind or a source; they are words, not texts.
+pub const WORD_BYTES: usize = 1024;
+/// The largest `count` of one NDJSON message.
+pub const MESSAGE_COUNT: u64 = 1_000_000_000;
+
+/// One read of a connection: large enough that a storm costs one system call per thousands of lines.
+pub const READ_BUFFER_BYTES: usize = 128 * 1024;
+/// How long a connection may go on merging while bytes are already waiting.
+pub const MERGE_MILLIS: u64 = 5;
+/// Different messages one connection merges before it sends them on: bounds its memory in a storm of different texts.
+pub const MERGE_ENTRIES: usize = 16 * 1024;
+/// Bytes of different messages one connection merges before it sends them on.
+pub const MERGE_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes looked at to tell the protocols apart; white space beyond this is classic.
+pub const DETECT_BYTES: usize = 64;
+/// A classic command; a longer line is no command, and the reply quotes this much of it.
+pub const COMMAND_BYTES: usize = 1024;
+/// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
+pub const REPLY_BYTES: usize = 64 * 1024;
+/// Bytes read and dropped after the last reply: closing with unread bytes would reset the connection and can lose it.
+pub const LINGER_BYTES: usize = 64 * 1024;
+/// How long such a connection is kept for them.
+pub const LINGER_MILLIS: u64 = 1_000;
+/// How long a stopping mag reads what has already arrived.
+pub const STOP_READ_MILLIS: u64 = 1_000;
+/// A connection that brought nothing for this long has brought all that had arrived.
+pub const STOP_QUIET_MILLIS: u64 = 20;
+/// How long a stopping mag waits for a client to take its last replies.
+pub const STOP_WRITE_MILLIS: u64 = 2_000;
+/// TCP keepalive of a connection: one that is silent for ever is fine, one whose peer is gone is not.
+pub const KEEPALIVE_SECONDS: u64 = 60;
+/// Read buffers kept for the next connection that has something to read; idle ones hold none.
+pub const SPARE_BUFFERS: usize = 16;
+/// Between two log lines about refused connections.
+pub const REFUSAL_LOG_SECONDS: u64 = 10;
+/// How long accepting pauses when the system has no handle left.
+pub const ACCEPT_PAUSE_MILLIS: u64 = 100;
+/// Batches between connections and the engine; when it is full, reading stops.
+pub const BATCH_QUEUE: usize = 64;
+
+/// Samples kept of a group.
+pub const SAMPLES: usize = 5;
+/// Bytes of one sample.
+pub const SAMPLE_BYTES: usize = 1024;
+/// Windows that one transaction closes when a route's clock rings.
+pub const SWEEP_WINDOWS: usize = 1_000;
+
+/// Windows that closed by count and wait for the next commit; at this many the engine takes no more messages.
+pub const PENDING_CLOSED: usize = 10_000;
+
+/// Commands between the parts and the store's writer.
+pub const STORE_QUEUE: usize = 256;
+/// Commands that one transaction takes together: one fsync for many.
+pub const STORE_GROUP_COMMIT: usize = 64;
+
+/// Groups told by one notification when the plugin names no limit of its own.
+pub const NOTIFICATION_GROUPS: u32 = 1_000;
+/// Bytes of a whole notification, as the contract promises the plugin.
+pub const NOTIFICATION_BYTES: usize = 512 * 1024;
+/// Characters of a notification's title.
+pub const TITLE_CHARS: usize = 200;
+/// Deliveries of the history that one transaction forgets, so that nobody waits long for it.
+pub const TRIM_DELIVERIES: u32 = 200;
+
+/// Making a connection to a destination: names, TCP and TLS.
+pub const CONNECT_SECONDS: u64 = 10;
+/// An unused connection is closed before the usual server does it, so that no request meets a closed one.
+pub const IDLE_CONNECTION_SECONDS: u64 = 4;
+/// Unused connections kept to one destination: a sender calls once at a time.
+pub const IDLE_CONNECTIONS: usize = 1;
+/// Redirects that a monitor follows, within its origin.
+pub const REDIRECTS: usize = 5;
+
+/// Calls of all plugins at a time; it only guards memory, each sender has its own permit.
+pub const PLUGIN_CALLS: u32 = 1_000;
+/// Linear memory of one call: what a JavaScript guest needs, with room.
+pub const PLUGIN_MEMORY_BYTES: usize = 128 * 1024 * 1024;
+/// Elements of all tables of one call: address space, not memory; Python guests need over 100,000.
+pub const PLUGIN_TABLE_ELEMENTS: usize = 200_000;
+/// Core modules inside one component; Python guests bring one for each native library.
+pub const PLUGIN_CORE_INSTANCES: u32 = 64;
+/// Handles (requests, bodies, streams) that one call may hold.
+pub const PLUGIN_RESOURCES: usize = 256;
+/// Bytes that one host call may move out of the guest.
+pub const PLUGIN_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
+/// A component file; the largest known guests, Python ones, stay under half of it.
+pub const PLUGIN_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// Fields of one request.
+pub const PLUGIN_HEADER_FIELDS: usize = 64;
+/// Names and values of all fields of one request.
+pub const PLUGIN_HEADER_BYTES: usize = 32 * 1024;
+/// Body of one request; a notification is at most half of it.
+pub const PLUGIN_REQUEST_BYTES: usize = 1024 * 1024;
+/// Log lines of one call.
+pub const PLUGIN_LOG_BYTES: usize = 16 * 1024;
+/// Standard output of one call of the bundled `console`: a whole notification with its escapes.
+pub const PLUGIN_PRINT_BYTES: usize = 1024 * 1024;
+/// Outputs that wait for standard output before calls wait too.
+pub const PRINT_QUEUE: usize = 16;
+/// What `prepare` may give back.
+pub const PLUGIN_STATE_BYTES: usize = 64 * 1024;
+/// A receipt, and what an attempt leaves for the next one.
+pub const PLUGIN_RECEIPT_BYTES: usize = 4 * 1024;
+/// A plugin's own words in a message for people.
+pub const PLUGIN_MESSAGE_CHARS: usize = 500;
+/// A plugin's name, version or failure code.
+pub const PLUGIN_WORD_CHARS: usize = 64;
+/// Mistakes that `validate` may report; a person reads the first few.
+pub const PLUGIN_MISTAKES: usize = 64;
+/// `describe` and `validate` only compute.
+pub const PLUGIN_OFFLINE_SECONDS: u64 = 1;
+/// CPU time of one `send`.
+pub const PLUGIN_SEND_CPU_MILLIS: u64 = 2_000;
+/// Requests of one `send`.
+pub const PLUGIN_SEND_REQUESTS: u32 = 8;
+/// One answer inside a `send`.
+pub const PLUGIN_SEND_ANSWER_BYTES: usize = 256 * 1024;
+/// One `prepare` in all.
+pub const PLUGIN_PREPARE_SECONDS: u64 = 60;
+/// CPU time of one `prepare`.
+pub const PLUGIN_PREPARE_CPU_MILLIS: u64 = 5_000;
+/// Requests of one `prepare`: pages of a large workspace's list of users.
+pub const PLUGIN_PREPARE_REQUESTS: u32 = 64;
+/// One answer inside a `prepare`: such a page.
+pub const PLUGIN_PREPARE_ANSWER_BYTES: usize = 4 * 1024 * 1024;
+/// How often running guests are looked at: the grain of CPU time.
+pub const PLUGIN_TICK_MILLIS: u64 = 10;
+/// Recipients of one mail.
+pub const MAIL_RECIPIENTS: usize = 100;
+/// A monitored endpoint's whole answer.
+pub const MONITOR_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// One fetch of a monitor, redirects included.
+pub const MONITOR_SECONDS: u64 = 30;

@@ -1,0 +1,292 @@
+//! The plain values everything else speaks of: messages, batches, groups, notifications, ids.
+//!
+//! Nothing here does I/O, reads a clock or knows a wire format, a SQL row or the plugin contract; those convert
+//! from and to these types at their own edge.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// Unix time in milliseconds.
+pub type Millis = u64;
+
+/// How bad a message says it is, lowest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Finer than debugging.
+    Trace,
+    /// For whoever debugs the program.
+    Debug,
+    /// Normal operation.
+    Info,
+    /// Normal, but worth a look.
+    Notice,
+    /// Something may go wrong.
+    Warning,
+    /// Something went wrong.
+    Error,
+    /// A person is needed; syslog's `alert` and `emerg` are here too.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, lowest first.
+    pub const ALL: [Self; 7] =
+        [Self::Trace, Self::Debug, Self::Info, Self::Notice, Self::Warning, Self::Error, Self::Critical];
+
+    /// The one word for it, in matchers, the store and on screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// Reads any of the words that clients use, in any case; `None` for a word that is no severity.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        let lower = word.to_ascii_lowercase();
+        Some(match lower.as_str() {
+            "trace" => Self::Trace,
+            "debug" => Self::Debug,
+            "info" => Self::Info,
+            "notice" => Self::Notice,
+            "warn" | "warning" => Self::Warning,
+            "err" | "error" => Self::Error,
+            "crit" | "critical" | "fatal" | "alert" | "emerg" | "panic" => Self::Critical,
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Labels of a message or a group: names are unique and sorted, so that equal labels are equal values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Labels(Vec<(String, String)>);
+
+impl Labels {
+    /// Sorts the pairs by name; of two with the same name the later one wins.
+    #[must_use]
+    pub fn new(mut pairs: Vec<(String, String)>) -> Self {
+        pairs.reverse();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0));
+        pairs.dedup_by(|b, a| a.0 == b.0);
+        Self(pairs)
+    }
+
+    /// The value of a label, if it is there.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let at = self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
+        self.0.get(at).map(|(_, value)| value.as_str())
+    }
+
+    /// Name and value of each, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Keeps only what `other` has too, with the same value: what all messages of a group share.
+    pub fn keep_shared(&mut self, other: &Self) {
+        self.0.retain(|(name, value)| other.get(name) == Some(value));
+    }
+}
+
+/// The kind of a message that does not say one.
+pub const DEFAULT_KIND: &str = "default";
+/// The kind of messages that a monitor makes.
+pub const MONITOR_KIND: &str = "monitor";
+
+/// What one event says. Two messages with equal values are the same one, whatever route they take.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// What happened, in the client's words.
+    pub text: String,
+    /// What sort of message: [`DEFAULT_KIND`], [`MONITOR_KIND`] or the client's own word.
+    pub kind: String,
+    /// How bad it is, when the client said so.
+    pub severity: Option<Severity>,
+    /// The client's labels.
+    pub labels: Labels,
+    /// Who sent it: the peer's address without port, unless the client named another.
+    pub source: String,
+}
+
+/// Equal messages of one connection, merged before anybody else sees them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What they say.
+    pub message: Message,
+    /// How many there were.
+    pub count: u64,
+    /// The earliest time one of them carries.
+    pub first_seen: Millis,
+    /// The latest time one of them carries.
+    pub last_seen: Millis,
+}
+
+/// What one read buffer, or several that were already waiting, came to.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Merged messages, in the order in which each was first seen.
+    pub entries: Vec<Entry>,
+    /// Who wants to hear when all of it is committed.
+    pub ack: Option<Ack>,
+}
+
+/// A promise to tell a connection how far its messages are committed.
+///
+/// Dropped without [`Ack::confirm`] it confirms nothing; the connection then sees its channel closed.
+#[derive(Clone, Debug)]
+pub struct Ack {
+    /// Where the connection waits; shared, because one batch after the other confirms through it.
+    pub progress: Arc<watch::Sender<u64>>,
+    /// The cumulative number that this batch confirms.
+    pub upto: u64,
+}
+
+impl Ack {
+    /// Says that everything up to this batch is on disk. Numbers never go back.
+    pub fn confirm(self) {
+        self.progress.send_if_modified(|n| {
+            let forward = self.upto > *n;
+            *n = (*n).max(self.upto);
+            forward
+        });
+    }
+}
+
+/// The stable id of a group: the first 8 bytes of BLAKE3 over route and key, shown as 16 hex digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GroupId(pub u64);
+
+impl fmt::Display for GroupId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Why a window closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// It reached `max_messages`.
+    Count,
+    /// The route's clock rang.
+    Time,
+    /// What it told of is over.
+    Resolved,
+    /// Another sender could not tell it.
+    Escalated,
+    /// A person asked for a test.
+    Test,
+}
+
+impl Reason {
+    /// The word in the contract, the store and on screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Time => "time",
+            Self::Resolved => "resolved",
+            Self::Escalated => "escalated",
+            Self::Test => "test",
+        }
+    }
+
+    /// Reads back what [`Reason::as_str`] wrote.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Count, Self::Time, Self::Resolved, Self::Escalated, Self::Test].into_iter().find(|r| r.as_str() == word)
+    }
+}
+
+/// A closed window, as a sender is told of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// The same for the same group, for ever.
+    pub id: GroupId,
+    /// The route's identity.
+    pub route: Arc<str>,
+    /// The kind its messages share, else [`DEFAULT_KIND`].
+    pub kind: String,
+    /// The source its messages share.
+    pub source: Option<String>,
+    /// The text of its first message.
+    pub text: String,
+    /// The highest of its messages.
+    pub severity: Option<Severity>,
+    /// The labels that all its messages share.
+    pub labels: Labels,
+    /// Messages in the window that closed.
+    pub count: u64,
+    /// Messages since the group was first seen, on this route.
+    pub total: u64,
+    /// The earliest time a message of the group carried.
+    pub first_seen: Millis,
+    /// The latest time a message of the group carried.
+    pub last_seen: Millis,
+    /// When the window opened; for one closed by the clock, when the clock started.
+    pub opened: Millis,
+    /// When the window closed.
+    pub closed: Millis,
+    /// Other texts of the group, newest last.
+    pub samples: Vec<String>,
+    /// Why it closed.
+    pub reason: Reason,
+}
+
+/// What one sender is asked to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// The idempotency key: the same on every attempt.
+    pub id: String,
+    /// From 1.
+    pub attempt: u32,
+    /// The sender's name.
+    pub sender: String,
+    /// The groups' common kind, else [`DEFAULT_KIND`].
+    pub kind: String,
+    /// The groups' common reason, else [`Reason::Time`].
+    pub reason: Reason,
+    /// How long the longest of the windows was open, in milliseconds.
+    pub period_ms: u64,
+    /// Plain text, one line, at most 200 characters.
+    pub title: String,
+    /// What is told, most important first.
+    pub groups: Vec<Group>,
+    /// Groups that are summed up only.
+    pub omitted_groups: u64,
+    /// Messages in them.
+    pub omitted_messages: u64,
+    /// When this notification was formed.
+    pub sent_at: Millis,
+    /// How long one attempt may take.
+    pub timeout_ms: u32,
+    /// What the last attempt gave back: who has it already.
+    pub progress: Option<Vec<u8>>,
+}

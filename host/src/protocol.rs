@@ -1,0 +1,164 @@
+//! The wire formats, told apart by the first bytes of a connection.
+//!
+//! A decoder is a pure function of bytes and its own state: no I/O, no clock, no logging, nothing that can fail. What
+//! it gives out never depends on how the bytes were cut into reads.
+
+use std::borrow::Cow;
+
+use crate::limits;
+use crate::message::{DEFAULT_KIND, Millis, Severity};
+
+pub mod classic;
+pub mod go_quote;
+pub mod ndjson;
+mod text;
+
+/// One message, borrowed from the bytes it came in.
+#[derive(Debug, PartialEq)]
+pub struct Parsed<'a> {
+    /// What happened; not necessarily UTF-8, at most the decoder's limit.
+    pub text: &'a [u8],
+    /// How bad it is, when the client said so.
+    pub severity: Option<Severity>,
+    /// Whether the text was longer and is cut.
+    pub truncated: bool,
+    /// Whether bytes that are not UTF-8 are already replaced.
+    pub replaced: bool,
+    /// How many messages this one stands for.
+    pub count: u64,
+    /// When it happened, when the client said so.
+    pub time: Option<Millis>,
+    /// Keys that mean nothing to mag.
+    pub ignored_keys: u64,
+    /// What most messages do not have.
+    pub extra: Option<Box<Extra<'a>>>,
+}
+
+impl<'a> Parsed<'a> {
+    /// A message that says nothing but a text and perhaps a severity.
+    #[must_use]
+    pub fn plain(text: &'a [u8], severity: Option<Severity>, truncated: bool) -> Self {
+        Self { text, severity, truncated, replaced: false, count: 1, time: None, ignored_keys: 0, extra: None }
+    }
+}
+
+/// What only some messages say; kept apart so that the others stay small.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Extra<'a> {
+    /// The kind, unless it is the default one.
+    pub kind: Option<Cow<'a, str>>,
+    /// Labels by name, each name once.
+    pub labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The source, unless it is the peer's address.
+    pub source: Option<Cow<'a, str>>,
+}
+
+impl Extra<'_> {
+    /// The kind in words.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.kind.as_deref().unwrap_or(DEFAULT_KIND)
+    }
+
+    /// The same, borrowing from nobody.
+    #[must_use]
+    pub fn into_owned(self) -> Extra<'static> {
+        let own = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Extra {
+            kind: self.kind.map(own),
+            labels: self.labels.into_iter().map(|(name, value)| (own(name), own(value))).collect(),
+            source: self.source.map(own),
+        }
+    }
+}
+
+/// What the next bytes came to.
+#[derive(Debug, PartialEq)]
+pub enum Step<'a> {
+    /// More bytes are needed; what was not consumed must come again at the front.
+    NeedMore,
+    /// The consumed bytes are no message of their own: ask again.
+    Nothing,
+    /// A message.
+    Message(Parsed<'a>),
+    /// The client asks for acks from here on.
+    AckWanted,
+    /// A line that is answered with this and counts for nothing.
+    Refused(String),
+    /// The connection ends with this reply.
+    Close(String),
+}
+
+/// What was left when the stream ended.
+#[derive(Debug, PartialEq)]
+pub enum Last<'a> {
+    /// Nothing.
+    Nothing,
+    /// The beginning of a message: counted, but not taken.
+    Partial,
+    /// A whole message without its line end.
+    Message(Parsed<'a>),
+    /// The beginning of a line, answered with this.
+    Refused(String),
+}
+
+/// Takes one connection's bytes apart, whatever protocol it speaks.
+#[derive(Debug)]
+pub struct Decoder {
+    text_bytes: usize,
+    speaks: Speaks,
+}
+
+#[derive(Debug)]
+enum Speaks {
+    Unknown,
+    Classic(classic::Decoder),
+    Ndjson(ndjson::Decoder),
+}
+
+impl Decoder {
+    /// A decoder that cuts texts at `text_bytes`, or at mag's own limit if that is less.
+    #[must_use]
+    pub fn new(text_bytes: usize) -> Self {
+        Self { text_bytes: text_bytes.min(limits::TEXT_BYTES), speaks: Speaks::Unknown }
+    }
+
+    /// How many bytes of `input` are used up, and what they came to.
+    pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
+        if matches!(self.speaks, Speaks::Unknown) && !self.detect(input) {
+            return (0, Step::NeedMore);
+        }
+        match &mut self.speaks {
+            Speaks::Unknown => (0, Step::NeedMore),
+            Speaks::Classic(decoder) => decoder.next(input),
+            Speaks::Ndjson(decoder) => decoder.next(input),
+        }
+    }
+
+    /// What `rest`, the bytes not used up when the client stopped sending, comes to.
+    pub fn finish<'a>(&'a mut self, rest: &'a [u8]) -> Last<'a> {
+        match &mut self.speaks {
+            Speaks::Unknown => Last::Nothing,
+            Speaks::Classic(decoder) => decoder.finish(rest),
+            Speaks::Ndjson(decoder) => decoder.finish(rest),
+        }
+    }
+
+    /// Settles what the connection speaks; `false` while only blanks came.
+    ///
+    /// A line end before anything else is classic's empty command, which is answered at once.
+    fn detect(&mut self, input: &[u8]) -> bool {
+        let window = input.get(..limits::DETECT_BYTES).unwrap_or(input);
+        let first = window.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+        self.speaks = match first {
+            Some(b'{') => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
+            Some(_) => Speaks::Classic(classic::Decoder::new(self.text_bytes)),
+            None if window.len() == limits::DETECT_BYTES => Speaks::Classic(classic::Decoder::new(self.text_bytes)),
+            None => return false,
+        };
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

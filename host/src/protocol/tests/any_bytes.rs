@@ -1,0 +1,43 @@
+//! What holds for any bytes at all.
+
+use std::borrow::Cow;
+
+use proptest::collection::vec;
+use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+
+use super::decode;
+
+/// Bytes that often are nearly a message.
+fn near_messages() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        Just(Cow::Borrowed(&b"STRING\n"[..])),
+        Just(Cow::Borrowed(&b"ERROR\r\n"[..])),
+        Just(Cow::Borrowed(&b"disk full\n"[..])),
+        Just(Cow::Borrowed(&b"{\"text\":\"a\"}\n"[..])),
+        Just(Cow::Borrowed(&b"{\"text\":\"a\",\"labels\":{\"a\":"[..])),
+        Just(Cow::Borrowed(&b"\"\\ud800\"}}\n"[..])),
+        Just(Cow::Borrowed(&b"{\"ack\":true}\n"[..])),
+        vec(any::<u8>(), 0..12).prop_map(Cow::Owned),
+        vec(prop_oneof![Just(b' '), Just(b'\n'), Just(b'x'), Just(0xC3), Just(0xA9)], 0..20).prop_map(Cow::Owned),
+    ];
+    vec(piece, 0..20).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn what_comes_out_never_depends_on_how_the_bytes_are_cut(
+        bytes in near_messages(),
+        sizes in vec(1_usize..40, 1..9),
+        text_bytes in 1_usize..12,
+    ) {
+        assert_eq!(decode(&bytes, &sizes, text_bytes), decode(&bytes, &[usize::MAX], text_bytes));
+    }
+
+    #[test]
+    fn no_bytes_make_a_decoder_panic(bytes in vec(any::<u8>(), 0..400), sizes in vec(1_usize..40, 1..9)) {
+        for first in [&b""[..], b"{", b"STRING\n", b"{\"text\":"] {
+            let bytes = [first, &bytes].concat();
+            decode(&bytes, &sizes, 8);
+        }
+    }
+}

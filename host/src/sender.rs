@@ -1,0 +1,235 @@
+//! Runs senders: WebAssembly components in a sandbox that reaches nothing but what its config grants.
+//!
+//! The only module that knows `wasmtime`. It decides nothing about when or how often something is told, and no version
+//! of the contract shows in what it offers.
+
+mod bundled;
+mod call;
+mod component;
+mod contract_v1;
+mod engine;
+mod failure;
+mod hooks;
+mod load;
+mod mail;
+mod output;
+mod secrets;
+mod start;
+mod started;
+mod text;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, Semaphore};
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use crate::config::{self, SecretSource, SecretValue};
+use crate::limits;
+use call::{Call, Ended, State, Work};
+use contract_v1::Plugin;
+use engine::Ticker;
+use load::Profile;
+use output::{Capture, Printer};
+
+pub use call::CallLimits;
+pub use component::Unfit;
+pub use failure::{
+    ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Markup, Overflow, Prepared, SecretUse,
+};
+pub use load::{LoadError, LoadReason};
+pub use start::StartError;
+pub use started::Started;
+
+/// How the host is set up.
+pub struct HostOptions {
+    /// Where compiled plugins are kept between runs; `None` compiles at every start.
+    pub cache_dir: Option<PathBuf>,
+    /// Where the bundled `console` prints.
+    pub stdout: Box<dyn Write + Send>,
+    /// What `console` hears when it asks whether that is a terminal.
+    pub stdout_is_terminal: bool,
+    /// How far calls may go.
+    pub limits: HostLimits,
+}
+
+impl HostOptions {
+    /// Prints on this process's standard output.
+    #[must_use]
+    pub fn new(cache_dir: Option<PathBuf>) -> Self {
+        let stdout_is_terminal = io::stdout().is_terminal();
+        Self { cache_dir, stdout: Box::new(io::stdout()), stdout_is_terminal, limits: HostLimits::default() }
+    }
+}
+
+impl fmt::Debug for HostOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HostOptions").field("cache_dir", &self.cache_dir).finish_non_exhaustive()
+    }
+}
+
+/// How far calls may go; tests shrink it.
+#[derive(Clone, Copy, Debug)]
+pub struct HostLimits {
+    /// `describe` and `validate`.
+    pub offline: CallLimits,
+    /// `prepare`.
+    pub prepare: CallLimits,
+    /// Computing time of a `send`.
+    pub send_cpu: Duration,
+}
+
+impl Default for HostLimits {
+    fn default() -> Self {
+        let send_cpu = CallLimits::send(Duration::ZERO).cpu;
+        Self { offline: CallLimits::offline(), prepare: CallLimits::prepare(), send_cpu }
+    }
+}
+
+impl HostLimits {
+    fn send(&self, timeout: Duration) -> CallLimits {
+        CallLimits { cpu: self.send_cpu, ..CallLimits::send(timeout) }
+    }
+}
+
+/// Why the host cannot work at all.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The engine does not run on this machine.
+    #[error("cannot set up the plugin host: {0}")]
+    Engine(String),
+    /// A thread could not be started.
+    #[error("cannot start a thread for the plugin host: {0}")]
+    Thread(#[from] io::Error),
+}
+
+impl From<wasmtime::Error> for HostError {
+    fn from(error: wasmtime::Error) -> Self {
+        Self::Engine(format!("{error:#}"))
+    }
+}
+
+type ComponentHash = [u8; blake3::OUT_LEN];
+/// Filled by whoever needs it first.
+type Compiled = Arc<OnceCell<Arc<Plugin>>>;
+
+/// What all senders share.
+struct Runtime {
+    engine: Engine,
+    linker: Linker<State>,
+    ticker: Ticker,
+    /// Guards memory only; each sender also waits for its own last call.
+    permits: Semaphore,
+    printer: Printer,
+    limits: HostLimits,
+    /// By hash of the component, so that senders with the same plugin compile it once.
+    compiled: Mutex<BTreeMap<ComponentHash, Compiled>>,
+}
+
+impl Runtime {
+    /// Runs one call, when there is memory for it.
+    async fn call<R>(
+        &self,
+        call: Call,
+        work: impl for<'s> FnOnce(&'s mut wasmtime::Store<State>) -> Work<'s, R>,
+    ) -> Ended<R> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        call.run(&self.engine, self.ticker.enter(), work).await
+    }
+
+    fn stdout(&self, profile: &Profile) -> Capture {
+        if profile.prints {
+            Capture::new(limits::PLUGIN_PRINT_BYTES, self.printer.is_terminal())
+        } else {
+            Capture::new(limits::PLUGIN_LOG_BYTES, false)
+        }
+    }
+}
+
+/// The plugin host. One for the whole process; dropping it stops its threads.
+#[derive(Clone)]
+pub struct Host(Arc<Runtime>);
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Host")
+    }
+}
+
+impl Host {
+    /// Sets up the engine; compiles nothing.
+    ///
+    /// # Errors
+    ///
+    /// When this machine cannot run plugins at all.
+    pub fn new(options: HostOptions) -> Result<Self, HostError> {
+        let engine = engine::engine(options.cache_dir.as_deref())?;
+        let mut linker = Linker::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+        Ok(Self(Arc::new(Runtime {
+            ticker: Ticker::start(&engine)?,
+            linker,
+            engine,
+            permits: Semaphore::new(usize::try_from(limits::PLUGIN_CALLS).unwrap_or(usize::MAX)),
+            printer: Printer::start(options.stdout, options.stdout_is_terminal)?,
+            limits: options.limits,
+            compiled: Mutex::default(),
+        })))
+    }
+
+    /// Reads a sender's plugin and its secrets and looks into the plugin: everything that can be found wrong without
+    /// compiling.
+    ///
+    /// # Errors
+    ///
+    /// When the plugin does not fit or a secret is missing; the error names it.
+    pub fn load<E: fmt::Display>(
+        &self,
+        sender: &config::Sender,
+        read_secret: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
+    ) -> Result<Sender, LoadError> {
+        match Profile::load(sender, read_secret) {
+            Ok(profile) => Ok(Sender { runtime: Arc::clone(&self.0), profile: Arc::new(profile) }),
+            Err(reason) => {
+                let (name, place, reason) = (sender.name.clone(), sender.place.clone(), Box::new(reason));
+                Err(LoadError { sender: name, place, reason })
+            }
+        }
+    }
+}
+
+/// A sender whose plugin looks right and waits to be compiled.
+#[derive(Clone)]
+pub struct Sender {
+    runtime: Arc<Runtime>,
+    profile: Arc<Profile>,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Sender").field(&self.profile.name).finish()
+    }
+}
+
+impl Sender {
+    /// Its name in `mag.toml`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.profile.name
+    }
+
+    /// Its plugin: a bundled one's name, or a path.
+    #[must_use]
+    pub fn plugin(&self) -> &str {
+        &self.profile.plugin
+    }
+}
+
+#[cfg(test)]
+mod tests;

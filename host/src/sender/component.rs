@@ -1,0 +1,193 @@
+//! Looks into a plugin's file before anything is compiled: is it a component, what does it import, what does it export.
+//!
+//! Milliseconds for any file: types are checked, function bodies are not; the compiler does that later.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures, types::Types};
+
+use super::contract_v1 as contract;
+use crate::limits;
+
+/// Packages whose interfaces the host serves, in any compatible version. Of mag's own there is none to import: types.
+const SERVED: [&str; 7] =
+    ["wasi:cli", "wasi:clocks", "wasi:filesystem", "wasi:http", "wasi:io", "wasi:random", "wasi:sockets"];
+/// The version of them that the host serves; any 0.2 is compatible.
+const SERVED_VERSION: &str = "0.2.";
+
+/// Why a file is no plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    /// It cannot be read.
+    #[error("cannot read it: {0}")]
+    Read(#[from] io::Error),
+    /// It is larger than any plugin.
+    #[error("it is larger than {} MiB", limits::PLUGIN_FILE_BYTES / (1024 * 1024))]
+    TooLarge,
+    /// It does not begin as WebAssembly does.
+    #[error("it is not a WebAssembly component")]
+    NotWasm,
+    /// It is WebAssembly, but not a component.
+    #[error("it is a core module, not a component; build it for wasm32-wasip2")]
+    CoreModule,
+    /// It is damaged, or uses what this version does not know.
+    #[error("it is not a valid component: {0}")]
+    Malformed(String),
+    /// The contract's interface is not exported.
+    #[error("it does not export {interface}@{version}; it exports {found}")]
+    MissingExport {
+        /// The contract's interface.
+        interface: &'static str,
+        /// The version this host serves.
+        version: &'static str,
+        /// What there is instead.
+        found: String,
+    },
+    /// The contract's interface is exported without one of its functions.
+    #[error("its export {interface} has no function {function}")]
+    MissingFunction {
+        /// As it is exported.
+        interface: String,
+        /// What is missing.
+        function: &'static str,
+    },
+    /// It is made for another version of the contract.
+    #[error("it wants {found}, this mag serves {interface}@{version}")]
+    WrongVersion {
+        /// As it is exported.
+        found: String,
+        /// The contract's interface.
+        interface: &'static str,
+        /// The version this host serves.
+        version: &'static str,
+    },
+    /// It needs something that nobody serves.
+    #[error("it imports {0}, which this mag does not serve")]
+    UnknownImport(String),
+}
+
+/// Reads a plugin's file, as far as any plugin can be long.
+pub(super) fn read(path: &Path) -> Result<Cow<'static, [u8]>, Unfit> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limits::PLUGIN_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|len| len <= limits::PLUGIN_FILE_BYTES) {
+        Ok(Cow::Owned(bytes))
+    } else {
+        Err(Unfit::TooLarge)
+    }
+}
+
+/// What the outermost component imports and exports by name.
+#[derive(Default)]
+struct Surface {
+    imports: Vec<String>,
+    exports: Vec<String>,
+}
+
+/// Checks that a component fits the contract.
+pub(super) fn inspect(bytes: &[u8]) -> Result<(), Unfit> {
+    match (bytes.get(..4), bytes.get(6..8)) {
+        (Some(b"\0asm"), Some([1, 0])) => {}
+        (Some(b"\0asm"), Some([0, 0])) => return Err(Unfit::CoreModule),
+        _ => return Err(Unfit::NotWasm),
+    }
+    let (surface, types) = surface(bytes).map_err(|error| Unfit::Malformed(error.message().to_owned()))?;
+    let types = types.ok_or_else(|| Unfit::Malformed("it has no end".to_owned()))?;
+    let export = surface.export()?;
+    functions(&types, export)?;
+    match surface.imports.into_iter().find(|name| !is_served(name, &types)) {
+        Some(unknown) => Err(Unfit::UnknownImport(unknown)),
+        None => Ok(()),
+    }
+}
+
+fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), wasmparser::BinaryReaderError> {
+    let mut validator = Validator::new_with_features(WasmFeatures::all());
+    let (mut surface, mut types, mut depth) = (Surface::default(), None, 0_usize);
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        match &payload {
+            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+            Payload::ComponentImportSection(section) if depth == 1 => {
+                for import in section.clone() {
+                    surface.imports.push(import?.name.name.to_owned());
+                }
+            }
+            Payload::ComponentExportSection(section) if depth == 1 => {
+                for export in section.clone() {
+                    let export = export?;
+                    if export.kind == ComponentExternalKind::Instance {
+                        surface.exports.push(export.name.name.to_owned());
+                    }
+                }
+            }
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if let wasmparser::ValidPayload::End(found) = validator.payload(&payload)? {
+            types = Some(found);
+        }
+    }
+    Ok((surface, types))
+}
+
+impl Surface {
+    fn export(&self) -> Result<&str, Unfit> {
+        let (interface, version) = (contract::INTERFACE, contract::VERSION);
+        let ours: Vec<_> = self.exports.iter().filter(|e| e.split('@').next() == Some(interface)).collect();
+        if let Some(fits) = ours.iter().find(|export| major(export) == major(&format!("@{version}"))) {
+            return Ok(fits);
+        }
+        match ours.first() {
+            Some(found) => Err(Unfit::WrongVersion { found: (*found).clone(), interface, version }),
+            None => {
+                let found = if self.exports.is_empty() { "nothing".to_owned() } else { self.exports.join(", ") };
+                Err(Unfit::MissingExport { interface, version, found })
+            }
+        }
+    }
+}
+
+/// The part of `name@MAJOR.…` that must be the same.
+fn major(name: &str) -> Option<&str> {
+    name.split_once('@')?.1.split('.').next()
+}
+
+fn functions(types: &Types, export: &str) -> Result<(), Unfit> {
+    let types = types.as_ref();
+    let exported = types.component_item_for_export(export).map(|item| item.ty);
+    let Some(ComponentEntityType::Instance(id)) = exported else {
+        return Err(Unfit::Malformed(format!("{export} is no interface")));
+    };
+    for function in contract::FUNCTIONS {
+        let item = types.get(id).and_then(|instance| instance.exports.get(function));
+        if !matches!(item.map(|item| item.ty), Some(ComponentEntityType::Func(_))) {
+            return Err(Unfit::MissingFunction { interface: export.to_owned(), function });
+        }
+    }
+    Ok(())
+}
+
+/// Whether an import finds its counterpart; interfaces that hold nothing but types need none.
+fn is_served(name: &str, types: &Types) -> bool {
+    let package = name.split('/').next().unwrap_or_default();
+    let version = name.split_once('@').map(|(_, version)| version).unwrap_or_default();
+    if SERVED.contains(&package) {
+        return version.starts_with(SERVED_VERSION);
+    }
+    let types = types.as_ref();
+    match types.component_item_for_import(name).map(|item| item.ty) {
+        Some(ComponentEntityType::Instance(id)) => types.get(id).is_some_and(|instance| {
+            instance.exports.values().all(|item| matches!(item.ty, ComponentEntityType::Type { .. }))
+        }),
+        Some(ComponentEntityType::Type { .. }) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,80 @@
+use super::super::tests::guests::{Guest, foreign};
+use super::{Unfit, inspect};
+
+#[track_caller]
+fn refused(bytes: &[u8], expect: &str) {
+    assert_eq!(inspect(bytes).unwrap_err().to_string(), expect);
+}
+
+#[test]
+fn a_component_of_the_contract_fits() {
+    inspect(&Guest::default().build()).unwrap();
+}
+
+#[test]
+fn what_is_no_component_is_told_apart() {
+    refused(b"", "it is not a WebAssembly component");
+    refused(b"(component)", "it is not a WebAssembly component");
+    refused(b"\x7fELF\x02\x01\x01\0\0\0", "it is not a WebAssembly component");
+    let core = wat::parse_str("(module)").unwrap();
+    refused(&core, "it is a core module, not a component; build it for wasm32-wasip2");
+}
+
+#[test]
+fn a_damaged_component_is_refused_wherever_it_is_cut() {
+    let whole = Guest::default().build();
+    for len in (8..whole.len()).step_by(7) {
+        assert!(inspect(&whole[..len]).is_err(), "cut at {len}");
+    }
+    for at in (8..whole.len()).step_by(5) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x55;
+        // Some bytes stand in names and bodies, where any value is valid: no panic is all that is asked.
+        drop(inspect(&damaged));
+    }
+}
+
+#[test]
+fn a_component_without_the_interface_names_what_it_has() {
+    let nothing = foreign("package a:b; world foreign {}", "(module)");
+    refused(&nothing, "it does not export mag:sender/sender@1.0.0; it exports nothing");
+    let other = foreign(
+        "package a:b@3.0.0; interface i { f: func(); } world foreign { export i; }",
+        r#"(module (func (export "a:b/i@3.0.0#f")))"#,
+    );
+    refused(&other, "it does not export mag:sender/sender@1.0.0; it exports a:b/i@3.0.0");
+}
+
+#[test]
+fn a_component_for_another_version_says_which_it_wants() {
+    let newer = foreign(
+        "package mag:sender@2.0.0; interface sender { send: func(); } world foreign { export sender; }",
+        r#"(module (func (export "mag:sender/sender@2.0.0#send")))"#,
+    );
+    refused(&newer, "it wants mag:sender/sender@2.0.0, this mag serves mag:sender/sender@1.0.0");
+}
+
+#[test]
+fn a_missing_function_is_named() {
+    let part = foreign(
+        "package mag:sender@1.0.0; interface sender { describe: func(); } world foreign { export sender; }",
+        r#"(module (func (export "mag:sender/sender@1.0.0#describe")))"#,
+    );
+    refused(&part, "its export mag:sender/sender@1.0.0 has no function validate");
+}
+
+#[test]
+fn an_import_that_nobody_serves_is_named() {
+    let functions = "describe: func(); validate: func(); prepare: func(); send: func();";
+    let wit = format!(
+        "package mag:sender@1.0.0; interface extra {{ f: func(); }} interface sender {{ {functions} }}
+         world foreign {{ import extra; export sender; }}"
+    );
+    let exports: String = ["describe", "validate", "prepare", "send"]
+        .map(|name| format!(r#"(func (export "mag:sender/sender@1.0.0#{name}"))"#))
+        .concat();
+    let core = format!(r#"(module (import "mag:sender/extra@1.0.0" "f" (func)) {exports})"#);
+    let bytes = foreign(&wit, &core);
+    refused(&bytes, "it imports mag:sender/extra@1.0.0, which this mag does not serve");
+    assert!(matches!(inspect(&bytes), Err(Unfit::UnknownImport(_))));
+}

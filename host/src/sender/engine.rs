@@ -1,0 +1,196 @@
+//! The wasmtime engine: what compiled code looks like, where it is cached, how much address space instances get, and
+//! the ticking thread by which a guest's computing time is known.
+//!
+//! **Invariant:** the thread sleeps without waking while no call is in flight.
+
+use std::fs;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::limits;
+
+/// Native stack of a guest; JavaScript engines recurse deeply.
+const GUEST_STACK_BYTES: usize = 1024 * 1024;
+/// The guest's stack and room for the host functions that it calls.
+const ASYNC_STACK_BYTES: usize = 2 * 1024 * 1024;
+/// Tables that most components have: their own and the adapter's; Python guests have more, and then fewer run at once.
+const TABLES_PER_CALL: u32 = 4;
+/// Bookkeeping of one core module; large guests have 20,000 functions of 32 bytes each.
+const CORE_INSTANCE_BYTES: usize = 4 * 1024 * 1024;
+/// Bookkeeping of a whole component.
+const COMPONENT_INSTANCE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Makes the engine. Where the system does not give enough address space for a pool, instances are made one by one:
+/// slower, and nothing else changes.
+pub(super) fn engine(cache_dir: Option<&Path>) -> wasmtime::Result<Engine> {
+    let cache = cache_dir.and_then(|dir| match open_cache(dir) {
+        Ok(cache) => Some(cache),
+        Err(error) => {
+            tracing::warn!(dir = %dir.display(), %error, "compiled plugins cannot be kept, every start compiles them anew");
+            None
+        }
+    });
+    let mut config = config(cache);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    Engine::new(&config).or_else(|error| {
+        tracing::warn!(%error, "no address space for a pool of instances");
+        config.allocation_strategy(InstanceAllocationStrategy::OnDemand);
+        Engine::new(&config)
+    })
+}
+
+fn config(cache: Option<Cache>) -> Config {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.max_wasm_stack(GUEST_STACK_BYTES);
+    config.async_stack_size(ASYNC_STACK_BYTES);
+    config.cache(cache);
+    config
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(limits::PLUGIN_CALLS)
+        .total_core_instances(limits::PLUGIN_CALLS * limits::PLUGIN_CORE_INSTANCES)
+        .total_memories(limits::PLUGIN_CALLS)
+        .total_tables(limits::PLUGIN_CALLS * TABLES_PER_CALL)
+        .total_stacks(limits::PLUGIN_CALLS)
+        .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES)
+        .max_memories_per_component(limits::PLUGIN_CORE_INSTANCES)
+        .max_tables_per_component(limits::PLUGIN_CORE_INSTANCES)
+        .max_tables_per_module(limits::PLUGIN_CORE_INSTANCES)
+        .max_core_instance_size(CORE_INSTANCE_BYTES)
+        .max_component_instance_size(COMPONENT_INSTANCE_BYTES)
+        .max_memory_size(limits::PLUGIN_MEMORY_BYTES)
+        .table_elements(limits::PLUGIN_TABLE_ELEMENTS);
+    pool
+}
+
+/// Opens the folder of compiled code for this user alone: who can write there can run code in mag.
+fn open_cache(dir: &Path) -> wasmtime::Result<Cache> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let dir = fs::canonicalize(dir)?;
+    if fs::metadata(&dir)?.permissions().mode() & 0o077 != 0 {
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
+    }
+    let mut config = CacheConfig::new();
+    config.with_directory(dir);
+    Cache::new(config)
+}
+
+#[derive(Default)]
+struct Running {
+    calls: usize,
+    stop: bool,
+}
+
+#[derive(Default)]
+struct Shared {
+    running: Mutex<Running>,
+    changed: Condvar,
+    ticks: AtomicU64,
+}
+
+/// Moves the engine's epoch on while calls are in flight.
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Ticker {
+    pub(super) fn start(engine: &Engine) -> std::io::Result<Self> {
+        let shared = Arc::<Shared>::default();
+        let (seen, engine) = (Arc::clone(&shared), engine.clone());
+        let thread = thread::Builder::new().name("plugin-ticks".to_owned()).spawn(move || tick(&seen, &engine))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Keeps the ticks coming until the guard is dropped.
+    pub(super) fn enter(&self) -> InFlight {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).calls += 1;
+        self.shared.changed.notify_all();
+        InFlight(Arc::clone(&self.shared))
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.running.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.shared.changed.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // It cannot panic; if it did, there is nothing left to do with it.
+            drop(thread.join());
+        }
+    }
+}
+
+fn tick(shared: &Shared, engine: &Engine) {
+    loop {
+        let running = shared.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |running: &mut Running| running.calls == 0 && !running.stop;
+        let running = shared.changed.wait_while(running, idle).unwrap_or_else(PoisonError::into_inner);
+        if running.stop {
+            return;
+        }
+        drop(running);
+        thread::sleep(Duration::from_millis(limits::PLUGIN_TICK_MILLIS));
+        shared.ticks.fetch_add(1, Ordering::Relaxed);
+        engine.increment_epoch();
+    }
+}
+
+/// One call in flight; also the clock by which it is measured.
+pub(super) struct InFlight(Arc<Shared>);
+
+impl InFlight {
+    /// Ticks so far; only differences mean something.
+    pub(super) fn ticks(&self) -> u64 {
+        self.0.ticks.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner).calls -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ticker, engine, open_cache};
+    use std::os::unix::fs::PermissionsExt;
+    use std::thread;
+
+    #[test]
+    fn ticks_come_while_a_call_is_in_flight() {
+        let ticker = Ticker::start(&engine(None).unwrap()).unwrap();
+        let call = ticker.enter();
+        let before = call.ticks();
+        while call.ticks() == before {
+            thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_ticker_without_calls_stops_at_once() {
+        drop(Ticker::start(&engine(None).unwrap()).unwrap());
+    }
+
+    #[test]
+    fn the_folder_of_compiled_code_is_for_its_owner_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("a/b");
+        open_cache(&dir).unwrap();
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+
+        std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
+        open_cache(&dir).unwrap();
+        assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}

@@ -1,0 +1,155 @@
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks};
+
+use super::{Hooks, Note, Reach};
+use crate::config::{SecretSource, SecretValue};
+use crate::egress::{Client, Grants, Origin};
+use crate::limits;
+use crate::sender::call::CallLimits;
+use crate::sender::secrets::Secrets;
+
+fn secrets() -> Arc<Secrets> {
+    let sources: BTreeMap<_, _> =
+        [("token".to_owned(), SecretSource::Value(SecretValue("xoxb-hidden".to_owned())))].into();
+    let read = Secrets::read(&sources, |source| match source {
+        SecretSource::Value(value) => Ok::<_, ()>(value.clone()),
+        _ => Err(()),
+    });
+    Arc::new(read.unwrap_or_else(|_| panic!("it is a value")))
+}
+
+fn placeholder(secrets: &Secrets) -> String {
+    let config: Value = serde_json::from_str(&secrets.guest_config(&json!({})).unwrap()).unwrap();
+    config["secrets"]["token"].as_str().unwrap().to_owned()
+}
+
+fn reach(granted: &[&str], secrets: Arc<Secrets>) -> Arc<Reach> {
+    let mut grants = Grants::none();
+    for origin in granted {
+        grants.typed(Origin::parse(origin).unwrap());
+    }
+    Arc::new(Reach { client: Client::new(grants), secrets, mailer: None })
+}
+
+fn hooks(reach: Arc<Reach>) -> Hooks {
+    Hooks::new(Some(reach), CallLimits::send(Duration::from_secs(10)))
+}
+
+fn request(url: &str, body: Bytes) -> http::Request<WasiBody> {
+    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    http::Request::post(url).body(body).unwrap()
+}
+
+async fn send(hooks: &mut Hooks, request: http::Request<WasiBody>) -> Result<(u16, Bytes), Error> {
+    let (response, _) = Pin::from(hooks.send_request(request, None, Box::new(async { Ok(()) }))).await?;
+    let (parts, body) = response.into_parts();
+    Ok((parts.status.as_u16(), body.collect().await?.to_bytes()))
+}
+
+/// Takes one request and answers with what it got.
+async fn echo() -> (String, tokio::task::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let got = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 8192];
+        let n = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        String::from_utf8_lossy(&request[..n]).into_owned()
+    });
+    (origin, got)
+}
+
+#[tokio::test]
+async fn the_secret_comes_in_on_the_wire_and_only_there() {
+    let (origin, got) = echo().await;
+    let secrets = secrets();
+    let placeholder = placeholder(&secrets);
+    let mut hooks = hooks(reach(&[&origin], secrets));
+    let mut request = request(&format!("{origin}/a/{placeholder}?q={placeholder}"), Bytes::from(placeholder.clone()));
+    request.headers_mut().insert("authorization", format!("Bearer {placeholder}").parse().unwrap());
+    request.headers_mut().insert("host", "evil.example".parse().unwrap());
+    assert_eq!(send(&mut hooks, request).await.unwrap(), (200, Bytes::from("ok")));
+    let got = got.await.unwrap();
+    assert!(got.starts_with("POST /a/xoxb-hidden?q=xoxb-hidden HTTP/1.1\r\n"), "{got}");
+    assert!(got.contains("authorization: Bearer xoxb-hidden\r\n"), "{got}");
+    assert!(!got.contains("evil.example"), "{got}");
+    assert!(got.ends_with(&placeholder), "bodies are sent as they are in this version: {got}");
+    assert!(hooks.record().sent() && hooks.record().note().is_none());
+}
+
+#[tokio::test]
+async fn a_forbidden_origin_sees_no_connection() {
+    let canary = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", canary.local_addr().unwrap());
+    let mut hooks = hooks(reach(&["https://example.org"], secrets()));
+    let error = send(&mut hooks, request(&origin, Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestDenied), "{error}");
+    assert_eq!(hooks.record().note(), Some(Note::Origin(origin)));
+    assert!(!hooks.record().sent());
+    assert!(tokio::time::timeout(Duration::from_millis(20), canary.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_call_without_network_has_none() {
+    let mut hooks = Hooks::new(None, CallLimits::offline());
+    let error = send(&mut hooks, request("https://example.org", Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestDenied), "{error}");
+    assert_eq!(hooks.record().note(), Some(Note::Offline));
+}
+
+#[tokio::test]
+async fn requests_beyond_the_bound_are_refused() {
+    let mut hooks = hooks(reach(&[], secrets()));
+    for _ in 0..limits::PLUGIN_SEND_REQUESTS {
+        send(&mut hooks, request("https://a.example", Bytes::new())).await.unwrap_err();
+    }
+    assert_eq!(hooks.record().note(), Some(Note::Origin("https://a.example".to_owned())), "the first note stays");
+    let error = send(&mut hooks, request("https://a.example", Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionLimitReached), "{error}");
+}
+
+#[tokio::test]
+async fn requests_that_are_too_large_are_refused() {
+    let (origin, _got) = echo().await;
+    let mut hooks = hooks(reach(&[&origin], secrets()));
+    let large = Bytes::from(vec![b'x'; limits::PLUGIN_REQUEST_BYTES + 1]);
+    let error = send(&mut hooks, request(&origin, large)).await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestBodySize(_)), "{error}");
+
+    let mut many = request(&origin, Bytes::new());
+    for n in 0..=limits::PLUGIN_HEADER_FIELDS {
+        many.headers_mut().append("x-n", n.into());
+    }
+    let error = send(&mut hooks, many).await.unwrap_err();
+    assert!(matches!(error, Error::HttpRequestHeaderSectionSize(_)), "{error}");
+    assert!(!hooks.record().sent());
+}
+
+#[tokio::test]
+async fn mail_without_smtp_settings_is_refused_by_name() {
+    let mut hooks = hooks(reach(&[], secrets()));
+    for url in ["http://mail.mag.internal/", "https://Mail.Mag.Internal.:443/x"] {
+        send(&mut hooks, request(url, Bytes::new())).await.unwrap_err();
+    }
+    assert_eq!(hooks.record().note(), Some(Note::NoSmtp));
+}
+
+#[tokio::test]
+async fn no_connection_means_not_sent() {
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let origin = format!("http://{closed}");
+    let mut hooks = hooks(reach(&[&origin], secrets()));
+    let error = send(&mut hooks, request(&origin, Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionRefused), "{error}");
+    assert!(!hooks.record().sent());
+}

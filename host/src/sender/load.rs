@@ -1,0 +1,185 @@
+//! A sender before it runs: its file read and looked into, its secrets read, its config made ready for the guest.
+//!
+//! All of it takes milliseconds, so that a mistake stops the start before mag listens. Nothing is compiled here.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::component::{self, Unfit};
+use super::mail::Mailer;
+use super::secrets::Secrets;
+use super::{bundled, secrets, text};
+use crate::config::{self, SecretSource, SecretValue};
+use crate::egress::{Grants, Origin, OriginError};
+use crate::limits;
+
+/// Why a sender cannot be loaded; names the sender and the plugin.
+#[derive(Debug)]
+pub struct LoadError {
+    /// The sender's name.
+    pub sender: String,
+    /// `FILE:LINE:COL` of its section.
+    pub place: String,
+    /// What is wrong.
+    pub reason: Box<LoadReason>,
+}
+
+/// What is wrong with a sender that cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadReason {
+    /// The component does not fit.
+    #[error("cannot load plugin {plugin}: {unfit}")]
+    Unfit {
+        /// As typed.
+        plugin: String,
+        /// Why.
+        unfit: Unfit,
+    },
+    /// No such bundled plugin.
+    #[error("there is no bundled plugin {name}; there are {known}, and paths like ./my.wasm")]
+    NotBundled {
+        /// As typed.
+        name: String,
+        /// All there are.
+        known: String,
+    },
+    /// A secret cannot be read.
+    #[error("cannot read secrets.{name}: {reason}")]
+    Secret {
+        /// NAME.
+        name: String,
+        /// Which variable or file, and why; never the value.
+        reason: String,
+    },
+    /// The config asks for a secret that the sender does not have.
+    #[error("config{pointer} asks for ${{secret:{name}}}, but there is no secrets.{name}")]
+    UnknownSecret {
+        /// JSON pointer into the config.
+        pointer: String,
+        /// NAME.
+        name: String,
+    },
+    /// An entry of `allow` is no origin.
+    #[error("allow: `{origin}` cannot be granted: {reason}")]
+    Allow {
+        /// As typed.
+        origin: String,
+        /// Why.
+        reason: OriginError,
+    },
+    /// `smtp` has a user, and there is no password.
+    #[error("smtp has a username, but there is no secrets.smtp_password")]
+    NoPassword,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sender {}: {}", self.sender, self.reason)
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// What the host knows of a sender for as long as it exists.
+pub(super) struct Profile {
+    pub(super) name: String,
+    /// `slack`, or the path as it is shown.
+    pub(super) plugin: String,
+    pub(super) bundled: bool,
+    /// Its standard output is mag's.
+    pub(super) prints: bool,
+    pub(super) bytes: Cow<'static, [u8]>,
+    /// The JSON that every call gets.
+    pub(super) config: String,
+    pub(super) secrets: Arc<Secrets>,
+    /// What the operator typed.
+    pub(super) grants: Grants,
+    pub(super) smtp: Option<(config::Smtp, Option<SecretValue>)>,
+    pub(super) timeout: Duration,
+}
+
+impl Profile {
+    pub(super) fn load<E: fmt::Display>(
+        sender: &config::Sender,
+        read_secret: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
+    ) -> Result<Self, LoadReason> {
+        let (plugin, bytes, bundled) = component_of(&sender.plugin)?;
+        let secrets = Secrets::read(&sender.secrets, read_secret)
+            .map_err(|(name, error)| LoadReason::Secret { name, reason: error.to_string() })?;
+        let config = secrets
+            .guest_config(&sender.config)
+            .map_err(|unknown| LoadReason::UnknownSecret { pointer: unknown.pointer, name: unknown.name })?;
+        if sender.smtp.as_ref().is_some_and(|smtp| smtp.username.is_some()) && !secrets.has(secrets::SMTP_PASSWORD) {
+            return Err(LoadReason::NoPassword);
+        }
+        let smtp = sender.smtp.clone().map(|smtp| (smtp, secrets.smtp_password().cloned()));
+        Ok(Self {
+            name: sender.name.clone(),
+            prints: bundled && plugin == "console",
+            plugin,
+            bundled,
+            bytes,
+            config,
+            secrets: Arc::new(secrets),
+            grants: grants(sender)?,
+            smtp,
+            timeout: sender.timeout,
+        })
+    }
+
+    pub(super) fn mailer(&self) -> Option<Mailer> {
+        self.smtp.as_ref().map(|(smtp, password)| Mailer::new(smtp, password.as_ref()))
+    }
+
+    /// Whatever a plugin says, clean and with its author's name before it.
+    pub(super) fn wrap(&self, version: Option<&str>, said: &str) -> String {
+        let said = text::line(&self.secrets.redact(said), limits::PLUGIN_MESSAGE_CHARS);
+        let version = version.map(|version| format!(" {version}")).unwrap_or_default();
+        format!("sender {} (plugin {}{version}): {said}", self.name, self.plugin)
+    }
+}
+
+fn component_of(plugin: &config::Plugin) -> Result<(String, Cow<'static, [u8]>, bool), LoadReason> {
+    let (name, bytes, bundled) = match plugin {
+        config::Plugin::Bundled(name) => {
+            let found = bundled::find(name);
+            let missing = || LoadReason::NotBundled { name: name.clone(), known: bundled::names() };
+            (name.clone(), Ok(Cow::Borrowed(found.ok_or_else(missing)?)), true)
+        }
+        config::Plugin::Path(path) => (path.display().to_string(), component::read(path), false),
+    };
+    let checked = bytes.and_then(|bytes| component::inspect(&bytes).map(|()| bytes));
+    match checked {
+        Ok(bytes) => Ok((name, bytes, bundled)),
+        Err(unfit) => Err(LoadReason::Unfit { plugin: name, unfit }),
+    }
+}
+
+/// The origins that the operator typed: those in `allow`, and every string of the config that is a URL.
+fn grants(sender: &config::Sender) -> Result<Grants, LoadReason> {
+    let mut grants = Grants::none().allow_private(sender.allow_private);
+    for typed in &sender.allow {
+        let origin = Origin::parse(typed)
+            .map_err(|reason| LoadReason::Allow { origin: text::line(typed, limits::WORD_BYTES), reason })?;
+        grants.typed(origin);
+    }
+    typed_origins(&sender.config, &mut grants);
+    Ok(grants)
+}
+
+fn typed_origins(value: &Value, grants: &mut Grants) {
+    match value {
+        Value::String(text) => {
+            if let Ok(origin) = Origin::parse(text) {
+                grants.typed(origin);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| typed_origins(item, grants)),
+        Value::Object(map) => map.values().for_each(|item| typed_origins(item, grants)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

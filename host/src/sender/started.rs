@@ -1,0 +1,229 @@
+//! A sender that runs: every call of its plugin, and what each of the ways it can end means.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::call::{Call, CallLimits, Ended, State, Work};
+use super::contract_v1::{self as contract, Plugin, Told};
+use super::failure::{Delivered, Failure, FailureKind, Fault, Manifest, Prepared};
+use super::hooks::{Note, Reach};
+use super::load::Profile;
+use super::output::{Capture, log_lines};
+use super::{Runtime, text};
+use crate::limits;
+use crate::message::Notification;
+
+/// The bounds of what a destination may ask to wait.
+const AFTER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+
+/// A sender whose plugin is compiled and whose config is valid. Cheap to clone.
+#[derive(Clone)]
+pub struct Started(Arc<Parts>);
+
+pub(super) struct Parts {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) profile: Arc<Profile>,
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) manifest: Manifest,
+    pub(super) reach: Arc<Reach>,
+}
+
+impl std::fmt::Debug for Started {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Started").field(&self.0.profile.name).finish()
+    }
+}
+
+impl Started {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// What the plugin says of itself.
+    #[must_use]
+    pub fn manifest(&self) -> &Manifest {
+        &self.0.manifest
+    }
+
+    /// The origins that this sender may reach.
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
+        self.0.reach.client.grants().origins().map(ToString::to_string).collect()
+    }
+
+    /// Lets the plugin sign in and look names up.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin reported, or what was wrong with it: [`Failure::fault`] tells the two apart.
+    pub async fn prepare(&self) -> Result<Prepared, Failure> {
+        let parts = Arc::clone(&self.0);
+        let limits = parts.runtime.limits.prepare;
+        let prepared = self
+            .call(limits, |store| Box::pin(async move { parts.plugin.prepare(store, &parts.profile.config).await }))
+            .await?;
+        if prepared.state.len() > limits::PLUGIN_STATE_BYTES {
+            let said =
+                format!("its state has {} bytes, more than {}", prepared.state.len(), limits::PLUGIN_STATE_BYTES);
+            return Err(self.fault(Fault::InvalidOutput, &said, false));
+        }
+        Ok(prepared)
+    }
+
+    /// One attempt to tell a notification.
+    ///
+    /// # Errors
+    ///
+    /// What the plugin reported, or what was wrong with it: [`Failure::fault`] tells the two apart.
+    pub async fn send(&self, state: &[u8], notification: &Notification) -> Result<Delivered, Failure> {
+        let parts = Arc::clone(&self.0);
+        let (state, told) = (state.to_vec(), contract::notification(notification));
+        let limits = parts.runtime.limits.send(parts.profile.timeout);
+        let mut delivered = self
+            .call(limits, |store| {
+                Box::pin(async move { parts.plugin.send(store, &parts.profile.config, &state, &told).await })
+            })
+            .await?;
+        if delivered.receipt.as_ref().is_some_and(|receipt| receipt.len() > limits::PLUGIN_RECEIPT_BYTES) {
+            // It is told; only updating it later will not work.
+            tracing::warn!(sender = %self.0.profile.name, "a receipt is too long and was dropped");
+            delivered.receipt = None;
+        }
+        Ok(delivered)
+    }
+
+    async fn call<R>(
+        &self,
+        limits: CallLimits,
+        work: impl for<'s> FnOnce(&'s mut wasmtime::Store<State>) -> Work<'s, Result<R, Told>>,
+    ) -> Result<R, Failure> {
+        let parts = &self.0;
+        let deadline = tokio::time::Instant::now() + limits.timeout;
+        let stdout = parts.runtime.stdout(&parts.profile);
+        let call = Call { limits, reach: Some(Arc::clone(&parts.reach)), stdout: stdout.clone() };
+        let ended = Box::pin(parts.runtime.call(call, work)).await;
+        parts.log(&ended.stderr);
+        let value = self.judge(ended).inspect_err(|_| parts.log_unprinted(&stdout))?;
+        parts.print(&stdout, deadline).await.map_err(|fault| match fault {
+            Printed::Late => self.fault(Fault::Timeout, "standard output takes nothing", true),
+            Printed::Not(reason) => self.failure(FailureKind::Retry, "stdout", &reason),
+        })?;
+        Ok(value)
+    }
+
+    fn judge<R>(&self, ended: Ended<Result<R, Told>>) -> Result<R, Failure> {
+        let Ended { result, note, sent, stderr } = ended;
+        match (result, note) {
+            // It got by without what it may not do.
+            (Ok(Ok(value)), note) => {
+                if let Some(note) = note {
+                    tracing::warn!(sender = %self.0.profile.name, note = %self.noted(&note, sent).message, "a plugin was refused something");
+                }
+                Ok(value)
+            }
+            (Err((Fault::Trap, _)), Some(note)) => Err(self.noted(&note, sent)),
+            // What it did before stays true.
+            (Ok(Err(told)), Some(note)) => {
+                let Failure { progress, maybe_delivered, .. } = self.told(told);
+                let noted = self.noted(&note, sent);
+                Err(Failure { progress, maybe_delivered: maybe_delivered || noted.maybe_delivered, ..noted })
+            }
+            (Ok(Err(told)), None) => Err(self.told(told)),
+            (Err((fault, said)), _) => {
+                let last = stderr.last().filter(|_| fault == Fault::Trap);
+                let said = last.map_or_else(|| said.clone(), |last| format!("{said}; it said: {last}"));
+                Err(self.fault(fault, &said, sent))
+            }
+        }
+    }
+
+    fn told(&self, told: Told) -> Failure {
+        let said = if told.message.is_empty() { &told.code } else { &told.message };
+        Failure {
+            kind: told.kind,
+            message: self.wrap(said),
+            code: text::line(&told.code, limits::PLUGIN_WORD_CHARS),
+            after: told.after.map(|after| after.clamp(AFTER.0, AFTER.1)),
+            maybe_delivered: told.maybe_delivered,
+            progress: told.progress.filter(|progress| progress.len() <= limits::PLUGIN_RECEIPT_BYTES),
+            fault: None,
+        }
+    }
+
+    fn noted(&self, note: &Note, sent: bool) -> Failure {
+        let name = &self.0.profile.name;
+        match note {
+            Note::Origin(origin) => {
+                let said = format!(
+                    "it wants {origin}, which it may not reach: add allow = [\"{origin}\"] to [senders.{name}]"
+                );
+                self.failure(FailureKind::Misconfigured, "forbidden-origin", &said)
+            }
+            Note::Private(origin) => {
+                let said = format!(
+                    "{origin} has only private or local addresses: add allow = [\"{origin}\"] or allow_private = true to [senders.{name}]"
+                );
+                self.failure(FailureKind::Misconfigured, "forbidden-address", &said)
+            }
+            Note::NoSmtp => {
+                let said = format!("it wants to send mail: add smtp = {{ url = \"smtps://…\" }} to [senders.{name}]");
+                self.failure(FailureKind::Misconfigured, "no-smtp", &said)
+            }
+            Note::Requests(max) => self.fault(Fault::Requests, &format!("it made more than {max} requests"), sent),
+            Note::Offline => self.fault(Fault::Offline, "it used the network where it has none", sent),
+        }
+    }
+
+    fn wrap(&self, said: &str) -> String {
+        self.0.profile.wrap(Some(&self.0.manifest.version), said)
+    }
+
+    fn failure(&self, kind: FailureKind, code: &str, said: &str) -> Failure {
+        let message = self.wrap(said);
+        let code = code.to_owned();
+        Failure { kind, code, message, after: None, maybe_delivered: false, progress: None, fault: None }
+    }
+
+    fn fault(&self, fault: Fault, said: &str, maybe_delivered: bool) -> Failure {
+        let failure = self.failure(FailureKind::Retry, fault.code(), &format!("{}: {said}", fault.code()));
+        Failure { fault: Some(fault), maybe_delivered, ..failure }
+    }
+}
+
+enum Printed {
+    Late,
+    Not(String),
+}
+
+impl Parts {
+    fn log(&self, lines: &[String]) {
+        for line in lines {
+            let line = self.profile.secrets.redact(line);
+            tracing::info!(sender = %self.profile.name, plugin = %self.profile.plugin, line, "plugin output");
+        }
+    }
+
+    /// What a failed call wrote may say why; what it wanted printed is not printed by halves.
+    fn log_unprinted(&self, stdout: &Capture) {
+        if !self.profile.prints {
+            self.log(&log_lines(&stdout.take()));
+        }
+    }
+
+    /// Prints what the guest left for standard output, or logs it; within what is left of the call's time.
+    async fn print(&self, stdout: &Capture, deadline: tokio::time::Instant) -> Result<(), Printed> {
+        let bytes = stdout.take();
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if !self.profile.prints {
+            self.log(&log_lines(&bytes));
+            return Ok(());
+        }
+        match tokio::time::timeout_at(deadline, self.runtime.printer.print(&bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Printed::Not(format!("cannot write to standard output: {error}"))),
+            Err(_elapsed) => Err(Printed::Late),
+        }
+    }
+}

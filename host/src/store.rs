@@ -1,0 +1,549 @@
+//! What survives: windows, queue, deliveries, ledger. The only module that knows SQL.
+//!
+//! **One writer thread** owns the one connection that writes and checkpoints; everybody else sends commands and waits
+//! for the answer, which never comes before the commit returned. Reading at a start happens before the thread exists.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use crate::clock;
+use crate::group::Window;
+use crate::limits;
+use crate::message::{Group, GroupId, Message, Millis};
+
+mod deliveries;
+mod ledger;
+mod queue;
+mod rows;
+mod schema;
+mod start;
+#[cfg(test)]
+mod tests;
+mod windows;
+mod writer;
+
+use writer::{Command, Writer};
+
+/// Why a store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another mag has it.
+    #[error(
+        "the store {path} is in use by another mag, pid {pid}: stop that one or give this one its own `[store] path`"
+    )]
+    Locked {
+        /// The database file.
+        path: String,
+        /// The holder's process id, as far as it can be read.
+        pid: String,
+    },
+    /// The lock file or its folder.
+    #[error("cannot use {path} for the store: {source}")]
+    File {
+        /// What was touched.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Somebody else's database.
+    #[error("the file is a database, but not one of mag's: give another `[store] path`")]
+    NotOurs,
+    /// Written by a later mag.
+    #[error(
+        "the store has schema {found}, this mag knows schemas up to {known}: use the mag that wrote it, or a later one"
+    )]
+    Newer {
+        /// The file's schema.
+        found: usize,
+        /// The newest that this mag knows.
+        known: usize,
+    },
+    /// SQLite's own words.
+    #[error("cannot open the store: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// The store no longer answers: it failed, or mag is stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the store has stopped")]
+pub struct Stopped;
+
+/// Who is told by which route. Routes without senders count for nobody.
+#[derive(Clone, Debug, Default)]
+pub struct Routing {
+    root: Vec<String>,
+    by_route: HashMap<Arc<str>, Vec<String>>,
+}
+
+impl Routing {
+    /// Knows only the root's senders yet.
+    #[must_use]
+    pub fn new(root: &[String]) -> Self {
+        Self { root: root.to_vec(), by_route: HashMap::new() }
+    }
+
+    /// Adds a route.
+    pub fn add(&mut self, route: Arc<str>, senders: Vec<String>) {
+        let senders = if senders.is_empty() { vec![ledger::NOBODY.to_owned()] } else { senders };
+        self.by_route.insert(route, senders);
+    }
+
+    fn knows(&self, route: &str) -> bool {
+        self.by_route.contains_key(route)
+    }
+
+    fn senders(&self, route: &str) -> &[String] {
+        self.by_route.get(route).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn root(&self) -> &[String] {
+        &self.root
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let mut routes: Vec<_> = self.by_route.iter().map(|(route, senders)| (&**route, senders.as_slice())).collect();
+        routes.sort_unstable();
+        routes.into_iter()
+    }
+}
+
+/// What the engine says after it counted and closed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Windows that are open and changed, by row.
+    pub windows: Vec<WindowChange>,
+    /// Windows that closed by count.
+    pub closed: Vec<Closed>,
+    /// Clocks that started or stopped.
+    pub clocks: Vec<SavedClock>,
+    /// Windows that a route's clock closed.
+    pub sweep: Option<SweepPart>,
+}
+
+/// Windows that one ring of a route's clock closed, or a part of them.
+#[derive(Debug)]
+pub struct SweepPart {
+    /// The same for all parts.
+    pub number: u64,
+    /// The windows of this part.
+    pub closed: Vec<Closed>,
+    /// Whether this is the last part: only then may the sweep be told.
+    pub whole: bool,
+}
+
+/// How an open window changed.
+#[derive(Debug)]
+pub enum WindowChange {
+    /// The store has no row of it yet.
+    Opened {
+        /// Its route.
+        route: Arc<str>,
+        /// All of it.
+        window: Box<Window>,
+    },
+    /// Only the count and the times moved: nearly always so.
+    Grew {
+        /// Its route.
+        route: Arc<str>,
+        /// Its row.
+        row: i64,
+        /// Messages since the last commit.
+        added: u64,
+        /// Messages in all.
+        count: u64,
+        /// The earliest time.
+        first_seen: Millis,
+        /// The latest time.
+        last_seen: Millis,
+    },
+    /// What its messages share changed too.
+    Reshaped {
+        /// Its route.
+        route: Arc<str>,
+        /// All of it.
+        window: Box<Window>,
+    },
+}
+
+impl WindowChange {
+    fn route(&self) -> &str {
+        match self {
+            Self::Opened { route, .. } | Self::Grew { route, .. } | Self::Reshaped { route, .. } => route,
+        }
+    }
+
+    /// The window's row: what the rows of a transaction are sorted by.
+    #[must_use]
+    pub fn row(&self) -> i64 {
+        match self {
+            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.row,
+            Self::Grew { row, .. } => *row,
+        }
+    }
+
+    fn added(&self) -> u64 {
+        match self {
+            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.unsaved(),
+            Self::Grew { added, .. } => *added,
+        }
+    }
+}
+
+/// A window that closed.
+#[derive(Debug)]
+pub struct Closed {
+    /// Its row, if it has one.
+    pub row: i64,
+    /// Messages that the store does not know yet; all of them when there is no row.
+    pub added: u64,
+    /// What is told.
+    pub group: Group,
+}
+
+/// A route's clock, in wall-clock time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// When its first window opened.
+    pub started: Millis,
+    /// When all windows close.
+    pub rings: Millis,
+}
+
+/// A route's clock as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedClock {
+    /// The route.
+    pub route: Arc<str>,
+    /// `None` when no window is open.
+    pub running: Option<Clock>,
+}
+
+/// A window as a former run left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedWindow {
+    /// Its row.
+    pub row: i64,
+    /// The group's id.
+    pub group: GroupId,
+    /// The route's identity; the route may be gone.
+    pub route: String,
+    /// What its messages share.
+    pub shared: Message,
+    /// Messages so far.
+    pub count: u64,
+    /// The earliest time.
+    pub first_seen: Millis,
+    /// The latest time.
+    pub last_seen: Millis,
+    /// When it opened.
+    pub opened: Millis,
+    /// Other texts.
+    pub samples: Vec<String>,
+}
+
+/// What a start found in the file.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Windows that go on.
+    pub windows: Vec<SavedWindow>,
+    /// Clocks that were running.
+    pub clocks: Vec<SavedClock>,
+    /// Deliveries that go on.
+    pub deliveries: Vec<Delivery>,
+    /// Sender and time of the attempts of the last minutes.
+    pub attempts: Vec<(String, Millis)>,
+    /// Deliveries that went to the dead letters because their sender is gone.
+    pub buried: u64,
+    /// The row of the next window.
+    pub next_row: i64,
+}
+
+/// A promise to freeze the next delivery of a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Freeze {
+    /// For whom.
+    pub sender: String,
+    /// Groups told in full.
+    pub max_groups: u32,
+    /// Whether the rest is told by further notifications; else it is summed up in this one.
+    pub split: bool,
+}
+
+/// One notification at one sender, frozen: the same content on each attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The notification's id.
+    pub id: String,
+    /// For whom.
+    pub sender: String,
+    /// The attempt that is under way or was the last.
+    pub attempt: u32,
+    /// What is told in full, most important first.
+    pub groups: Vec<Group>,
+    /// Groups summed up.
+    pub omitted_groups: u64,
+    /// Messages in them.
+    pub omitted_messages: u64,
+    /// When it was frozen.
+    pub created: Millis,
+    /// When the next attempt is due; `None` while one is under way, or was when mag stopped.
+    pub next_attempt: Option<Millis>,
+    /// What the last attempt gave back.
+    pub progress: Option<Vec<u8>>,
+}
+
+impl Delivery {
+    fn begin(id: String, sender: String, now: Millis) -> Self {
+        Self {
+            id,
+            sender,
+            attempt: 1,
+            groups: Vec::new(),
+            omitted_groups: 0,
+            omitted_messages: 0,
+            created: now,
+            next_attempt: None,
+            progress: None,
+        }
+    }
+}
+
+/// How an attempt ended, for the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempted {
+    /// The delivery.
+    pub id: String,
+    /// Which attempt.
+    pub attempt: u32,
+    /// For whom.
+    pub sender: String,
+    /// How.
+    pub outcome: Outcome,
+}
+
+/// What became of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Told.
+    Delivered {
+        /// So that it can be updated later.
+        receipt: Option<Vec<u8>>,
+    },
+    /// To be tried again.
+    Backoff {
+        /// When.
+        next_attempt: Millis,
+        /// The failure's code.
+        code: String,
+        /// The failure in words.
+        error: String,
+        /// Who has it already.
+        progress: Option<Vec<u8>>,
+    },
+    /// Given up.
+    Dead {
+        /// The failure's code.
+        code: String,
+        /// The failure in words.
+        error: String,
+    },
+}
+
+/// A commit that is on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its number; one sequence orders all of them.
+    pub seq: u64,
+    /// How long it took, so that the engine can leave the disk nine times as long in peace.
+    pub took: Duration,
+}
+
+/// A new delivery's id: UUID version 7 (RFC 9562), so that ids sort by time.
+fn new_delivery_id(now: Millis) -> String {
+    let nanos = u32::try_from(now % 1_000).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(Timestamp::from_unix(NoContext, now / 1_000, nanos)).to_string()
+}
+
+/// A handle to the writer. Clones are cheap; the writer stops when the last one is gone.
+#[derive(Clone, Debug)]
+pub struct Store {
+    commands: mpsc::Sender<Command>,
+    failed: watch::Receiver<Option<String>>,
+}
+
+/// Waits for the writer thread's end, and holds the lock until then.
+#[derive(Debug)]
+pub struct Running {
+    thread: thread::JoinHandle<()>,
+    _lock: Option<File>,
+}
+
+impl Running {
+    /// Returns when the last command is committed; all handles must be gone before.
+    pub fn wait(self) {
+        if self.thread.join().is_err() {
+            tracing::error!("the store's writer panicked");
+        }
+    }
+}
+
+/// Opens or makes the file, fits it to the config and starts the writer.
+///
+/// # Errors
+///
+/// The file is in use, is not mag's, is newer, or cannot be read or written.
+pub fn open(
+    path: Option<&Path>,
+    routing: &Routing,
+    senders: &[String],
+    clock: clock::Clock,
+) -> Result<(Store, Running, Recovered), OpenError> {
+    let lock = path.map(lock).transpose()?;
+    let mut conn = match path {
+        Some(path) => Connection::open(path)?,
+        None => Connection::open_in_memory()?,
+    };
+    conn.set_prepared_statement_cache_capacity(64);
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    schema::migrate(&mut conn)?;
+    let (routing, recovered) = start::recover(&mut conn, routing, senders, &clock)?;
+    let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
+    let (failed, watch_failed) = watch::channel(None);
+    let writer = Writer {
+        conn,
+        routing,
+        clock,
+        failed,
+        armed: HashMap::new(),
+        sweeping: HashSet::new(),
+        trim: limits::TRIM_DELIVERIES,
+    };
+    let thread = thread::Builder::new()
+        .name("store".to_owned())
+        .spawn(move || writer.run(receiver))
+        .map_err(|source| OpenError::File { path: "a thread".to_owned(), source })?;
+    Ok((Store { commands, failed: watch_failed }, Running { thread, _lock: lock }, recovered))
+}
+
+/// Checks a store's ledger against its rows, reading only; returns one sentence for each that does not balance.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub fn verify(path: &Path) -> Result<Vec<String>, OpenError> {
+    let conn = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    Ok(start::verify(&conn)?)
+}
+
+/// A file of its own, because SQLite's locks come and go with its transactions.
+fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let lock_path = PathBuf::from(name);
+    let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let read = file.read_to_string(&mut pid);
+            let pid = read.ok().map(|_| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
+            return Err(OpenError::Locked {
+                path: path.display().to_string(),
+                pid: pid.unwrap_or_else(|| "unknown".to_owned()),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(file_error(source)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(file_error)?;
+    writeln!(file, "{}", std::process::id()).map_err(file_error)?;
+    Ok(file)
+}
+
+impl Store {
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(command(answer)).await.map_err(|_stopped| Stopped)?;
+        answered.await.map_err(|_stopped| Stopped)
+    }
+
+    /// Writes what the engine counted and closed; returns when it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped; whether the changes are on disk is unknown.
+    pub async fn change(&self, changes: Changes) -> Result<Committed, Stopped> {
+        self.ask(|done| Command::Change { changes, done }).await
+    }
+
+    /// Asks for the sender's next delivery: its first attempt is begun when the answer comes, however late.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn arm(&self, freeze: Freeze) -> Result<oneshot::Receiver<Delivery>, Stopped> {
+        let (frozen, receiver) = oneshot::channel();
+        self.commands.send(Command::Arm { freeze, frozen }).await.map_err(|_stopped| Stopped)?;
+        Ok(receiver)
+    }
+
+    /// Takes [`Store::arm`] back. After the answer the receiver either holds a delivery already or never will.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn disarm(&self, sender: String) -> Result<(), Stopped> {
+        self.ask(|done| Command::Disarm { sender, done }).await
+    }
+
+    /// Begins the attempt that `delivery` stands at.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn begin(&self, delivery: Delivery) -> Result<(), Stopped> {
+        self.ask(|done| Command::Begin { delivery, done }).await
+    }
+
+    /// Writes how an attempt ended.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped; at the next start the attempt counts as one whose outcome is unknown.
+    pub async fn finish(&self, attempted: Attempted) -> Result<(), Stopped> {
+        self.ask(|done| Command::Finish { attempted, done }).await
+    }
+
+    /// Forgets what was told before `before`, a bounded number of deliveries; returns how many.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn trim(&self, before: Millis) -> Result<usize, Stopped> {
+        self.ask(|done| Command::Trim { before, done }).await
+    }
+
+    /// Returns when the store failed, with SQLite's words; never when it stops in order.
+    pub async fn failure(&self) -> String {
+        let mut failed = self.failed.clone();
+        loop {
+            if let Some(error) = failed.borrow_and_update().clone() {
+                return error;
+            }
+            if failed.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+}

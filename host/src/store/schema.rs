@@ -1,0 +1,195 @@
+//! The tables, and how an older file becomes a newer one.
+//!
+//! Times are Unix milliseconds, words are the words people read; JSON only for labels and samples, which have no fixed
+//! shape. A migration is one transaction and is never edited after a release.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::OpenError;
+
+/// `PRAGMA application_id`: "mag1", so that `file` and mag itself know the file.
+const APPLICATION_ID: i32 = 0x6d61_6731;
+
+/// Every step from an empty file to today's; the schema's version is how many were done.
+const MIGRATIONS: [&str; 1] = [FIRST];
+
+const FIRST: &str = "
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO meta VALUES ('commit_seq', 0);
+
+CREATE TABLE routes (
+  route         TEXT PRIMARY KEY,
+  senders       TEXT NOT NULL,
+  clock_started INTEGER,
+  clock_rings   INTEGER
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE windows (
+  id         INTEGER PRIMARY KEY,
+  group_id   TEXT NOT NULL,
+  route      TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  source     TEXT NOT NULL,
+  text       TEXT NOT NULL,
+  severity   TEXT,
+  labels     TEXT NOT NULL,
+  count      INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  opened     INTEGER NOT NULL,
+  samples    TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE groups (
+  group_id   TEXT PRIMARY KEY,
+  route      TEXT NOT NULL,
+  text       TEXT NOT NULL,
+  total      INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE queue (
+  id         INTEGER PRIMARY KEY,
+  sender     TEXT NOT NULL,
+  sweep      INTEGER NOT NULL,
+  group_id   TEXT NOT NULL,
+  route      TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  source     TEXT,
+  text       TEXT NOT NULL,
+  severity   TEXT,
+  labels     TEXT NOT NULL,
+  count      INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  opened     INTEGER NOT NULL,
+  closed     INTEGER NOT NULL,
+  samples    TEXT NOT NULL,
+  reason     TEXT NOT NULL,
+  resolved   INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (sender, group_id, resolved)
+) STRICT;
+
+CREATE TABLE deliveries (
+  id               TEXT PRIMARY KEY,
+  sender           TEXT NOT NULL,
+  state            TEXT NOT NULL,
+  attempt          INTEGER NOT NULL,
+  groups           INTEGER NOT NULL,
+  messages         INTEGER NOT NULL,
+  omitted_groups   INTEGER NOT NULL,
+  omitted_messages INTEGER NOT NULL,
+  created          INTEGER NOT NULL,
+  next_attempt     INTEGER,
+  finished         INTEGER,
+  code             TEXT,
+  error            TEXT,
+  progress         BLOB
+) STRICT, WITHOUT ROWID;
+CREATE INDEX deliveries_unfinished ON deliveries (sender) WHERE finished IS NULL;
+CREATE INDEX deliveries_finished ON deliveries (finished) WHERE finished IS NOT NULL;
+
+CREATE TABLE delivery_groups (
+  delivery   TEXT NOT NULL,
+  n          INTEGER NOT NULL,
+  omitted    INTEGER NOT NULL,
+  total      INTEGER NOT NULL,
+  group_id   TEXT NOT NULL,
+  route      TEXT NOT NULL,
+  kind       TEXT NOT NULL,
+  source     TEXT,
+  text       TEXT NOT NULL,
+  severity   TEXT,
+  labels     TEXT NOT NULL,
+  count      INTEGER NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  opened     INTEGER NOT NULL,
+  closed     INTEGER NOT NULL,
+  samples    TEXT NOT NULL,
+  reason     TEXT NOT NULL,
+  resolved   INTEGER NOT NULL,
+  PRIMARY KEY (delivery, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE attempts (
+  delivery TEXT NOT NULL,
+  attempt  INTEGER NOT NULL,
+  sender   TEXT NOT NULL,
+  started  INTEGER NOT NULL,
+  finished INTEGER,
+  outcome  TEXT,
+  code     TEXT,
+  error    TEXT,
+  PRIMARY KEY (delivery, attempt)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX attempts_started ON attempts (started);
+
+CREATE TABLE receipts (
+  sender   TEXT NOT NULL,
+  group_id TEXT NOT NULL,
+  delivery TEXT NOT NULL,
+  receipt  BLOB NOT NULL,
+  updated  INTEGER NOT NULL,
+  PRIMARY KEY (sender, group_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ledger (
+  route    TEXT NOT NULL,
+  sender   TEXT NOT NULL,
+  accepted INTEGER NOT NULL DEFAULT 0,
+  open     INTEGER NOT NULL DEFAULT 0,
+  held     INTEGER NOT NULL DEFAULT 0,
+  waiting  INTEGER NOT NULL DEFAULT 0,
+  frozen   INTEGER NOT NULL DEFAULT 0,
+  told     INTEGER NOT NULL DEFAULT 0,
+  dead     INTEGER NOT NULL DEFAULT 0,
+  dropped  INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (route, sender)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE ids (
+  source TEXT NOT NULL,
+  id     TEXT NOT NULL,
+  hash   BLOB NOT NULL,
+  seen   INTEGER NOT NULL,
+  PRIMARY KEY (source, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ids_seen ON ids (seen);
+
+CREATE TABLE silences (
+  id         TEXT PRIMARY KEY,
+  matchers   TEXT NOT NULL,
+  starts     INTEGER NOT NULL,
+  ends       INTEGER NOT NULL,
+  created_by TEXT NOT NULL,
+  comment    TEXT NOT NULL,
+  updated    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Brings the file to today's schema.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
+    let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(OpenError::NotOurs);
+    }
+    if version > MIGRATIONS.len() {
+        return Err(OpenError::Newer { found: version, known: MIGRATIONS.len() });
+    }
+    for (next, migration) in (1_u32..).zip(MIGRATIONS).skip(version) {
+        let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(migration)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", next)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Open windows: what the engine says of them becomes rows, and at a start rows become windows again.
+
+use rusqlite::{Connection, Result, params};
+
+use super::ledger::{Moves, NOBODY, Term};
+use super::queue;
+use super::rows::{self, int, labels_json, samples_json};
+use super::{Changes, Clock, Closed, Routing, SavedClock, SavedWindow, WindowChange};
+use crate::message::{Message, Severity};
+
+/// Writes what changed since the last commit. Rows come sorted by their number, so that the file is written in order.
+///
+/// Returns the senders for whom something new waits.
+pub(super) fn apply(conn: &Connection, changes: &Changes, routing: &Routing, moves: &mut Moves) -> Result<Vec<String>> {
+    for change in &changes.windows {
+        write_window(conn, change)?;
+        let (route, added) = (change.route(), int(change.added()));
+        for sender in routing.senders(route) {
+            moves.accept(route, sender, added);
+        }
+    }
+    let mut woken = Vec::new();
+    let by_count = changes.closed.iter().map(|closed| (0, closed));
+    let by_clock = changes.sweep.iter().flat_map(|part| part.closed.iter().map(|closed| (part.number, closed)));
+    for (sweep, closed) in by_count.chain(by_clock) {
+        close(conn, closed, sweep, routing, moves, &mut woken)?;
+    }
+    for clock in &changes.clocks {
+        write_clock(conn, clock)?;
+    }
+    Ok(woken)
+}
+
+fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
+    match change {
+        WindowChange::Opened { window: w, .. } => {
+            conn.prepare_cached(
+                "INSERT INTO windows (id, group_id, route, kind, source, text, severity, labels, count, first_seen,
+                   last_seen, opened, samples) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            )?
+            .execute(params![
+                w.row,
+                w.group.to_string(),
+                change.route(),
+                w.shared.kind,
+                w.shared.source,
+                w.shared.text,
+                w.shared.severity.map(Severity::as_str),
+                labels_json(&w.shared.labels),
+                int(w.count),
+                int(w.first_seen),
+                int(w.last_seen),
+                int(w.opened),
+                samples_json(&w.samples),
+            ])?;
+        }
+        WindowChange::Grew { row, count, first_seen, last_seen, .. } => {
+            conn.prepare_cached("UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1")?
+                .execute(params![row, int(*count), int(*first_seen), int(*last_seen)])?;
+        }
+        WindowChange::Reshaped { window: w, .. } => {
+            conn.prepare_cached(
+                "UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4, kind = ?5, source = ?6,
+                   severity = ?7, labels = ?8, samples = ?9 WHERE id = ?1",
+            )?
+            .execute(params![
+                w.row,
+                int(w.count),
+                int(w.first_seen),
+                int(w.last_seen),
+                w.shared.kind,
+                w.shared.source,
+                w.shared.severity.map(Severity::as_str),
+                labels_json(&w.shared.labels),
+                samples_json(&w.samples),
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+fn close(
+    conn: &Connection,
+    closed: &Closed,
+    sweep: u64,
+    routing: &Routing,
+    moves: &mut Moves,
+    woken: &mut Vec<String>,
+) -> Result<()> {
+    let group = &closed.group;
+    let route: &str = &group.route;
+    if closed.added < group.count {
+        conn.prepare_cached("DELETE FROM windows WHERE id = ?1")?.execute([closed.row])?;
+    }
+    conn.prepare_cached(
+        "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT DO UPDATE SET total = total + ?4, first_seen = min(first_seen, ?5),
+           last_seen = max(last_seen, ?6)",
+    )?
+    .execute(params![
+        group.id.to_string(),
+        route,
+        group.text,
+        int(group.count),
+        int(group.first_seen),
+        int(group.last_seen)
+    ])?;
+    let (added, count) = (int(closed.added), int(group.count));
+    for sender in routing.senders(route) {
+        moves.accept(route, sender, added);
+        if sender == NOBODY {
+            moves.shift(route, sender, Term::Open, Term::Held, count);
+            continue;
+        }
+        moves.shift(route, sender, Term::Open, Term::Waiting, count);
+        queue::add(conn, sender, group, sweep)?;
+        if !woken.contains(sender) {
+            woken.push(sender.clone());
+        }
+    }
+    Ok(())
+}
+
+fn write_clock(conn: &Connection, clock: &SavedClock) -> Result<()> {
+    let (started, rings) = clock.running.map(|running| (int(running.started), int(running.rings))).unzip();
+    conn.prepare_cached("UPDATE routes SET clock_started = ?2, clock_rings = ?3 WHERE route = ?1")?
+        .execute(params![&*clock.route, started, rings])?;
+    Ok(())
+}
+
+/// Every window that was open when mag stopped, in the order of opening.
+pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
+    let mut statement = conn.prepare(
+        "SELECT id, group_id, route, kind, source, text, severity, labels, count, first_seen, last_seen, opened,
+           samples FROM windows ORDER BY id",
+    )?;
+    let windows = statement.query_map([], |row| {
+        Ok(SavedWindow {
+            row: row.get(0)?,
+            group: rows::read_group_id(row, 1)?,
+            route: row.get(2)?,
+            shared: Message {
+                kind: row.get(3)?,
+                source: row.get(4)?,
+                text: row.get(5)?,
+                severity: rows::read_severity(row, 6)?,
+                labels: rows::read_labels(row, 7)?,
+            },
+            count: rows::read_uint(row, 8)?,
+            first_seen: rows::read_uint(row, 9)?,
+            last_seen: rows::read_uint(row, 10)?,
+            opened: rows::read_uint(row, 11)?,
+            samples: rows::read_samples(row, 12)?,
+        })
+    })?;
+    windows.collect()
+}
+
+/// The clocks that were running when mag stopped.
+pub(super) fn load_clocks(conn: &Connection) -> Result<Vec<SavedClock>> {
+    let mut statement =
+        conn.prepare("SELECT route, clock_started, clock_rings FROM routes WHERE clock_rings IS NOT NULL")?;
+    let clocks = statement.query_map([], |row| {
+        let route: String = row.get(0)?;
+        let running = Clock { started: rows::read_uint(row, 1)?, rings: rows::read_uint(row, 2)? };
+        Ok(SavedClock { route: route.into(), running: Some(running) })
+    })?;
+    clocks.collect()
+}

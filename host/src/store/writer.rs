@@ -1,0 +1,199 @@
+//! The one thread that writes: takes what commands are waiting, makes one transaction of them, then answers all.
+//!
+//! It never answers before the commit returned. A full or busy file is waited for; every other error of a commit means
+//! that nobody knows what is on disk, so the writer stops for good and mag comes back through recovery.
+
+use std::collections::{HashMap, HashSet};
+use std::thread;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::ledger::Moves;
+use super::{Attempted, Changes, Committed, Delivery, Freeze, Routing, deliveries, queue, start, windows};
+use crate::clock::{Clock, as_millis};
+use crate::limits;
+use crate::message::Millis;
+
+/// Everything that changes the store.
+pub(super) enum Command {
+    /// What the engine counted and closed.
+    Change { changes: Changes, done: oneshot::Sender<Committed> },
+    /// The sender is idle and within its budget: freeze the next delivery for it as soon as there is one.
+    Arm { freeze: Freeze, frozen: oneshot::Sender<Delivery> },
+    /// No longer; answered when it can no longer happen.
+    Disarm { sender: String, done: oneshot::Sender<()> },
+    /// Another attempt begins.
+    Begin { delivery: Delivery, done: oneshot::Sender<()> },
+    /// An attempt ended.
+    Finish { attempted: Attempted, done: oneshot::Sender<()> },
+    /// Forget what was told before then.
+    Trim { before: Millis, done: oneshot::Sender<usize> },
+}
+
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) routing: Routing,
+    pub(super) clock: Clock,
+    pub(super) failed: watch::Sender<Option<String>>,
+    /// Senders that wait for something to tell.
+    pub(super) armed: HashMap<String, (Freeze, oneshot::Sender<Delivery>)>,
+    /// Sweeps whose last part is still to come: their rows are not ready.
+    pub(super) sweeping: HashSet<u64>,
+    /// Deliveries trimmed in one transaction, so that nobody waits long for it.
+    pub(super) trim: u32,
+}
+
+/// What a transaction did, kept apart until it is committed.
+#[derive(Default)]
+struct Effects {
+    seq: u64,
+    /// In the order of the armed senders that got something.
+    frozen: Vec<Delivery>,
+    trimmed: usize,
+}
+
+impl Writer {
+    /// Runs until every handle is gone or the store failed.
+    pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
+        while let Some(first) = commands.blocking_recv() {
+            let mut batch = vec![first];
+            while batch.len() < limits::STORE_GROUP_COMMIT
+                && let Ok(next) = commands.try_recv()
+            {
+                batch.push(next);
+            }
+            let batch = self.arm(batch);
+            match self.commit(&batch) {
+                Ok((effects, took)) => self.answer(batch, effects, took),
+                Err(error) => {
+                    tracing::error!(%error, "the store failed, what is on disk is unknown: stopping, start mag again");
+                    self.failed.send_replace(Some(error.to_string()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the commands that change no row out of the batch; they count from this transaction on.
+    fn arm(&mut self, batch: Vec<Command>) -> Vec<Command> {
+        let mut rest = Vec::with_capacity(batch.len());
+        for command in batch {
+            match command {
+                Command::Arm { freeze, frozen } => {
+                    self.armed.insert(freeze.sender.clone(), (freeze.clone(), frozen));
+                    rest.push(Command::Arm { freeze, frozen: oneshot::channel().0 });
+                }
+                Command::Disarm { sender, done } => {
+                    self.armed.remove(&sender);
+                    rest.push(Command::Disarm { sender, done });
+                }
+                other => rest.push(other),
+            }
+        }
+        rest
+    }
+
+    /// Tries until it is on disk; only `busy` and `full` are worth another try.
+    fn commit(&mut self, batch: &[Command]) -> rusqlite::Result<(Effects, Duration)> {
+        let mut waited = Duration::ZERO;
+        loop {
+            let begun = self.clock.instant();
+            match self.transaction(batch) {
+                Ok(effects) => return Ok((effects, begun.elapsed())),
+                Err(error) => {
+                    let (pause, why) = match error.sqlite_error_code() {
+                        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                            (BUSY_PAUSE, "is locked by another program")
+                        }
+                        Some(ErrorCode::DiskFull) => (FULL_PAUSE, "is on a full disk"),
+                        _ => return Err(error),
+                    };
+                    if waited < SAY_AFTER && waited + pause >= SAY_AFTER {
+                        tracing::warn!(
+                            waited_ms = as_millis(waited),
+                            "the store {why}; nothing is acknowledged until it can be written"
+                        );
+                    }
+                    waited += pause;
+                    thread::sleep(pause);
+                }
+            }
+        }
+    }
+
+    fn transaction(&mut self, batch: &[Command]) -> rusqlite::Result<Effects> {
+        let now = self.clock.now();
+        let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut effects = Effects { seq: start::next_commit(&transaction)?, ..Effects::default() };
+        let mut moves = Moves::default();
+        let mut woken: Vec<String> = Vec::new();
+        let mut sweeping = self.sweeping.clone();
+        for command in batch {
+            match command {
+                Command::Change { changes, .. } => {
+                    woken.extend(windows::apply(&transaction, changes, &self.routing, &mut moves)?);
+                    match &changes.sweep {
+                        Some(part) if part.whole => {
+                            sweeping.remove(&part.number);
+                            woken.extend(self.armed.keys().cloned());
+                        }
+                        Some(part) => drop(sweeping.insert(part.number)),
+                        None => {}
+                    }
+                }
+                Command::Arm { freeze, .. } => woken.push(freeze.sender.clone()),
+                Command::Disarm { .. } => {}
+                Command::Begin { delivery, .. } => deliveries::begin(&transaction, delivery, now)?,
+                Command::Finish { attempted, .. } => {
+                    deliveries::finish(&transaction, attempted, now, &mut moves)?;
+                    woken.push(attempted.sender.clone());
+                }
+                Command::Trim { before, .. } => {
+                    effects.trimmed = deliveries::trim(&transaction, *before, self.trim)?;
+                }
+            }
+        }
+        woken.sort_unstable();
+        woken.dedup();
+        for (freeze, _) in woken.iter().filter_map(|sender| self.armed.get(sender)) {
+            effects.frozen.extend(queue::freeze(&transaction, freeze, &sweeping, now, &mut moves)?);
+        }
+        moves.write(&transaction)?;
+        transaction.commit()?;
+        self.sweeping = sweeping;
+        Ok(effects)
+    }
+
+    /// Whoever no longer waits for an answer has stopped; what is committed stays committed.
+    fn answer(&mut self, batch: Vec<Command>, effects: Effects, took: Duration) {
+        for delivery in effects.frozen {
+            if let Some((_, frozen)) = self.armed.remove(&delivery.sender)
+                && frozen.send(delivery).is_err()
+            {
+                tracing::debug!("a delivery was frozen while its sender stopped; it goes on at the next start");
+            }
+        }
+        for command in batch {
+            let gone = match command {
+                Command::Change { done, .. } => done.send(Committed { seq: effects.seq, took }).is_err(),
+                Command::Begin { done, .. } | Command::Finish { done, .. } | Command::Disarm { done, .. } => {
+                    done.send(()).is_err()
+                }
+                Command::Trim { done, .. } => done.send(effects.trimmed).is_err(),
+                Command::Arm { .. } => false,
+            };
+            if gone {
+                tracing::debug!("a commit is done that nobody waits for any more");
+            }
+        }
+    }
+}
+
+/// Between two tries while somebody else holds the file.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// Between two tries while the disk is full.
+const FULL_PAUSE: Duration = Duration::from_millis(500);
+/// Somebody looking at the file by hand is no news; this long is.
+const SAY_AFTER: Duration = Duration::from_secs(5);
