@@ -1,0 +1,120 @@
+//! What is sent: made before the clock starts, the same bytes for everybody.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::thread;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+/// Messages made for one connection; it sends them again and again.
+const BLOCK_MESSAGES: u64 = 250_000;
+/// One write.
+const WRITE_BYTES: usize = 256 * 1024;
+/// Bytes of a text.
+const TEXT_BYTES: usize = 120;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Classic,
+    Ndjson,
+}
+
+impl Format {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Classic => "classic",
+            Self::Ndjson => "NDJSON",
+        }
+    }
+}
+
+/// What one connection sends.
+pub(crate) struct Share {
+    block: Vec<u8>,
+    /// Where each message ends in `block`.
+    ends: Vec<usize>,
+    messages: u64,
+}
+
+/// Splits `messages` of `keys` different texts over `connections`.
+pub(crate) fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<Share> {
+    let mut random = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next_key = move || {
+        // xorshift64: even enough, and the same on every run.
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % keys
+    };
+    (0..connections)
+        .map(|at| {
+            let messages = messages / connections + u64::from(at < messages % connections);
+            let mut share = Share { block: Vec::new(), ends: Vec::new(), messages };
+            for _ in 0..messages.min(BLOCK_MESSAGES) {
+                write_message(&mut share.block, next_key(), format);
+                share.ends.push(share.block.len());
+            }
+            share
+        })
+        .collect()
+}
+
+fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
+    let text = format!("worker {key:08} cannot reach the database: ");
+    let text = format!("{text:.<TEXT_BYTES$}");
+    let (before, after) = match format {
+        Format::Classic => ("STRING\n", "\n"),
+        Format::Ndjson => ("{\"text\":\"", "\"}\n"),
+    };
+    for part in [before, &text, after] {
+        out.extend_from_slice(part.as_bytes());
+    }
+}
+
+/// Sends all shares at once, each over a connection of its own; returns when the other side has closed them all.
+pub(crate) fn send(shares: &[Share], to: SocketAddr) -> anyhow::Result<()> {
+    thread::scope(|scope| {
+        let sending: Vec<_> = shares.iter().map(|share| scope.spawn(move || send_share(share, to))).collect();
+        for sender in sending {
+            sender.join().map_err(|_panic| anyhow::anyhow!("a sending thread panicked"))??;
+        }
+        Ok(())
+    })
+}
+
+fn send_share(share: &Share, to: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(to).context("cannot connect")?;
+    let mut left = share.messages;
+    while left > 0 {
+        let messages = usize::try_from(left).unwrap_or(usize::MAX).min(share.ends.len());
+        let end = messages.checked_sub(1).and_then(|last| share.ends.get(last)).copied().unwrap_or(0);
+        for bytes in share.block.get(..end).unwrap_or_default().chunks(WRITE_BYTES) {
+            stream.write_all(bytes).context("cannot send")?;
+        }
+        left -= u64::try_from(messages).unwrap_or(left);
+    }
+    stream.shutdown(Shutdown::Write).context("cannot end sending")?;
+    let mut byte = [0];
+    loop {
+        match stream.read(&mut byte) {
+            Ok(0) => return Ok(()),
+            Ok(_) => anyhow::bail!("an answer where none belongs: the messages were refused"),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error).context("cannot read the end"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Format, make};
+
+    #[test]
+    fn every_message_is_shared_out_once() {
+        let shares = make(10, 3, 4, Format::Classic);
+        assert_eq!(shares.iter().map(|share| share.messages).collect::<Vec<_>>(), [4, 3, 3]);
+        assert_eq!(shares[0].ends, [128, 256, 384, 512]);
+        assert!(shares[0].block.starts_with(b"STRING\nworker 0000000"));
+    }
+}
