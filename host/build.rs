@@ -2,7 +2,6 @@
 //!
 //! A cargo of its own does it, with a target folder of its own that the debug and the release build of the host share.
 //! It must see nothing of the settings that the outer build was started with: they are meant for another target.
-#![expect(clippy::print_stdout, reason = "standard output is how a build script speaks to cargo")]
 
 use std::env;
 use std::fmt::Write as _;

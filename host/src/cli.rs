@@ -20,7 +20,7 @@ const EXIT_USAGE: u8 = 2;
 #[derive(Debug, Parser)]
 #[command(name = "mag", version, about, subcommand_required = false, arg_required_else_help = false)]
 struct Arguments {
-    /// The config file; else MAG_CONFIG, else ./mag.toml, else the shipped defaults
+    /// The config file; else `MAG_CONFIG`, else `./mag.toml`, else the shipped defaults
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Says more; may be given again

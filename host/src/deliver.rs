@@ -135,7 +135,7 @@ struct Task<P> {
 
 /// What a sender's task does next.
 enum Next {
-    Attempt(Waiting),
+    Attempt(Box<Waiting>),
     Again,
     Stop,
 }
@@ -150,7 +150,7 @@ impl<P: Plugin> Task<P> {
             let stopped = match next {
                 Next::Stop => return,
                 Next::Again => continue,
-                Next::Attempt(waiting) => self.attempt(waiting).await,
+                Next::Attempt(waiting) => self.attempt(*waiting).await,
             };
             if stopped.is_err() {
                 return;
@@ -173,7 +173,7 @@ impl<P: Plugin> Task<P> {
         let failing = self.failed_in_a_row.len() >= FAILING;
         let due = if failing { self.backoff.first().map(|w| (0, w.due)) } else { self.first_due() };
         match due {
-            Some((at, due)) if due <= now => return Ok(Next::Attempt(self.backoff.remove(at))),
+            Some((at, due)) if due <= now => return Ok(Next::Attempt(Box::new(self.backoff.remove(at)))),
             Some((_, due)) if failing => return Ok(self.sleep_until(due).await),
             _ => {}
         }
@@ -256,9 +256,9 @@ impl<P: Plugin> Task<P> {
         })
     }
 
-    fn fresh(&self, delivery: Delivery) -> Waiting {
+    fn fresh(&self, delivery: Delivery) -> Box<Waiting> {
         let now = self.clock.instant();
-        Waiting { due: now, delivery, tries: Tries::default(), since: now, begun: true }
+        Box::new(Waiting { due: now, delivery, tries: Tries::default(), since: now, begun: true })
     }
 
     async fn attempt(&mut self, mut waiting: Waiting) -> Result<(), Stopped> {

@@ -9,8 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
-use crate::message::{Ack, Batch};
-use crate::route::RouteIndex;
+use crate::message::{Ack, Batch, RouteIndex};
 use crate::store::{Committed, Stopped, Store};
 
 mod core;

@@ -11,8 +11,7 @@ use hashbrown::HashTable;
 
 use crate::limits;
 use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Entry, Group, GroupId, Message, Millis, Reason};
-use crate::route::{Route, RouteIndex};
+use crate::message::{DEFAULT_KIND, Entry, Group, GroupId, Message, Millis, Reason, RouteIndex};
 
 /// An open count: from the first message after the last flush until the next flush.
 #[derive(Clone, Debug)]
@@ -148,6 +147,17 @@ pub fn group_id(route: &str, group_by: &[Field], message: &Message) -> GroupId {
     GroupId(u64::from_be_bytes(first))
 }
 
+/// What decides, on a route, which messages are the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Key<'r> {
+    /// The route, for this run.
+    pub index: RouteIndex,
+    /// The route's identity, for ever.
+    pub route: &'r str,
+    /// What the messages of a group have in common.
+    pub group_by: &'r [Field],
+}
+
 /// A window's place in [`Windows`] while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(usize);
@@ -209,9 +219,9 @@ impl Windows {
     }
 
     /// Counts an entry on a route, in its open window or in a new one.
-    pub fn count(&mut self, index: RouteIndex, route: &Route, entry: &Entry, now: Millis) -> Counted {
-        let hash = self.hash(index, &route.group_by, &entry.message);
-        let slot = self.find(hash, index, &route.group_by, &entry.message);
+    pub fn count(&mut self, key: Key<'_>, entry: &Entry, now: Millis) -> Counted {
+        let hash = self.hash(key, &entry.message);
+        let slot = self.find(hash, key, &entry.message);
         if let Some(slot) = slot
             && let Some(window) = self.get_mut(slot)
         {
@@ -219,8 +229,8 @@ impl Windows {
             window.add(entry);
             return Counted { slot, count: window.count, clean };
         }
-        let group = group_id(&route.id, &route.group_by, &entry.message);
-        let window = Window::open(self.next_row, index, group, entry, now);
+        let group = group_id(key.route, key.group_by, &entry.message);
+        let window = Window::open(self.next_row, key.index, group, entry, now);
         self.next_row += 1;
         let slot = self.insert(hash, window);
         Counted { slot, count: entry.count, clean: true }
@@ -233,11 +243,11 @@ impl Windows {
     /// # Errors
     ///
     /// The window, unchanged, when its id is no longer what its route would give it.
-    pub fn restore(&mut self, route: &Route, window: Window) -> Result<(), Box<Window>> {
+    pub fn restore(&mut self, key: Key<'_>, window: Window) -> Result<(), Box<Window>> {
         self.next_row = self.next_row.max(window.row + 1);
-        let hash = self.hash(window.route, &route.group_by, &window.shared);
-        let taken = self.find(hash, window.route, &route.group_by, &window.shared).is_some();
-        if taken || group_id(&route.id, &route.group_by, &window.shared) != window.group {
+        let hash = self.hash(key, &window.shared);
+        let taken = self.find(hash, key, &window.shared).is_some();
+        if taken || group_id(key.route, key.group_by, &window.shared) != window.group {
             return Err(Box::new(window));
         }
         self.insert(hash, window);
@@ -283,20 +293,20 @@ impl Windows {
         self.per_route.contains_key(&route)
     }
 
-    fn hash(&self, route: RouteIndex, group_by: &[Field], message: &Message) -> u64 {
+    fn hash(&self, key: Key<'_>, message: &Message) -> u64 {
         let mut hasher = self.seed.build_hasher();
-        route.hash(&mut hasher);
-        for field in group_by {
+        key.index.hash(&mut hasher);
+        for field in key.group_by {
             field.value(message).hash(&mut hasher);
         }
         hasher.finish()
     }
 
-    fn find(&self, hash: u64, route: RouteIndex, group_by: &[Field], message: &Message) -> Option<Slot> {
+    fn find(&self, hash: u64, key: Key<'_>, message: &Message) -> Option<Slot> {
         let same = |slot: &Slot| {
             self.slots.get(slot.0).and_then(Option::as_ref).is_some_and(|open| {
                 let window = &open.window;
-                window.route == route && group_by.iter().all(|f| f.value(&window.shared) == f.value(message))
+                window.route == key.index && key.group_by.iter().all(|f| f.value(&window.shared) == f.value(message))
             })
         };
         self.table.find(hash, same).copied()

@@ -190,6 +190,10 @@ impl fmt::Display for GroupId {
     }
 }
 
+/// A route's place in the tree of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteIndex(pub usize);
+
 /// Why a window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {

@@ -8,11 +8,7 @@ use std::time::Duration;
 
 use crate::config;
 use crate::matcher::{Field, Matcher};
-use crate::message::Message;
-
-/// A route's place in [`Routes`]; stable for one run only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteIndex(usize);
+use crate::message::{Message, RouteIndex};
 
 /// What happens to the messages of one route.
 #[derive(Clone, Debug)]

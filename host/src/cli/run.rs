@@ -22,7 +22,7 @@ pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    if let Err(error) = telemetry::init(&config.log, verbose, env("MAG_LOG").as_deref().filter(|f| !f.is_empty())) {
+    if let Err(error) = telemetry::init(config.log.json, config.log.level, verbose) {
         complain(&format!("mag: {error}"));
         return ExitCode::from(EXIT_USAGE);
     }

@@ -57,7 +57,7 @@ pub fn decide(failure: &Failure, tries: Tries, chance: f64) -> Decision {
 pub fn backoff(failures: u32, chance: f64) -> Duration {
     let steps = failures.saturating_sub(1).min(16);
     let most = BACKOFF_MIN.saturating_mul(1 << steps).min(BACKOFF_MAX);
-    BACKOFF_MIN + (most - BACKOFF_MIN).mul_f64(chance.clamp(0.0, 1.0))
+    BACKOFF_MIN + most.saturating_sub(BACKOFF_MIN).mul_f64(chance.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::as_millis;
-use crate::group::{Slot, Window, Windows};
+use crate::group::{Key, Slot, Window, Windows};
 use crate::limits;
-use crate::message::{Ack, Batch, Entry, Millis, Reason};
-use crate::route::{RouteIndex, Routes};
+use crate::message::{Ack, Batch, Entry, Millis, Reason, RouteIndex};
+use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
 /// A route's clock while it runs.
@@ -115,7 +115,7 @@ impl Core {
             reshaped: false,
         };
         let refused = match route {
-            Some(index) => self.windows.restore(self.routes.get(index), window).err(),
+            Some(index) => self.windows.restore(key(index, self.routes.get(index)), window).err(),
             None => Some(Box::new(window)),
         };
         if let Some(window) = refused {
@@ -138,7 +138,7 @@ impl Core {
         self.routes.of(&entry.message, &mut taken);
         for index in &taken {
             let route = self.routes.get(*index);
-            let counted = self.windows.count(*index, route, entry, now);
+            let counted = self.windows.count(key(*index, route), entry, now);
             let full = counted.count >= route.max_messages;
             if counted.clean {
                 self.changed.push(counted.slot);
@@ -286,4 +286,8 @@ impl Core {
         window.reshaped = false;
         Some(change)
     }
+}
+
+fn key(index: RouteIndex, route: &Route) -> Key<'_> {
+    Key { index, route: &route.id, group_by: &route.group_by }
 }

@@ -43,13 +43,15 @@ fn entry(text: &str, count: u64) -> Entry {
 }
 
 /// Keeps tokio from moving the paused clock by itself whenever all tasks wait for the store's thread.
-struct StillTime(Option<std::sync::mpsc::SyncSender<()>>);
+struct StillTime {
+    _held: std::sync::mpsc::SyncSender<()>,
+}
 
 impl StillTime {
     fn new() -> Self {
         let (held, ended) = std::sync::mpsc::sync_channel::<()>(0);
         tokio::task::spawn_blocking(move || ended.recv().expect_err("nothing is ever sent"));
-        Self(Some(held))
+        Self { _held: held }
     }
 }
 

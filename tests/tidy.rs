@@ -1,0 +1,153 @@
+//! The rules of the repository as tests: the layers, who may know what, and what every file begins with.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The layers of `host/src`, from the bottom up: a module uses only modules of the layers below its own.
+const LAYERS: [&[&str]; 9] = [
+    &["message", "limits"],
+    &["matcher", "clock"],
+    &["config", "telemetry"],
+    &["group", "route", "egress"],
+    &["protocol", "store", "sender"],
+    &["ingest", "engine", "deliver", "monitor"],
+    &["admin"],
+    &["daemon"],
+    &["main", "cli", "lib"],
+];
+
+/// What only one module may know, and which.
+const KEPT_TO: [(&str, &[&str]); 7] = [
+    ("rusqlite", &["store"]),
+    ("wasmtime", &["sender"]),
+    ("reqwest", &["egress"]),
+    ("lettre", &["sender"]),
+    ("SystemTime", &["clock"]),
+    ("std::time::Instant", &["clock"]),
+    ("std::env", &["main", "cli"]),
+];
+
+/// Modules with these names hold whatever nobody found a place for.
+const NO_NAMES: [&str; 5] = ["utils", "util", "common", "helpers", "manager"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every Rust file below a folder, with its text.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("the folder reads") {
+            let path = entry.expect("the entry reads").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("the file reads");
+                found.push((path, text));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust files in {folder}");
+    found
+}
+
+/// The module of the top level that a file of `host/src` belongs to.
+fn module(path: &Path) -> String {
+    let inside = path.strip_prefix(root().join("host/src")).expect("a file of the host");
+    let first = inside.components().next().expect("a file has a name").as_os_str().to_string_lossy().into_owned();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+fn layer(module: &str) -> usize {
+    let of = |layer: &&[&str]| layer.contains(&module);
+    LAYERS.iter().position(of).unwrap_or_else(|| panic!("module {module} stands in no layer: add it to this table"))
+}
+
+fn is_test(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == "tests") || path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
+/// The code of a file without its comments and without the tests at its end.
+fn code(text: &str) -> String {
+    let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_module_uses_only_the_layers_below_its_own() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("host/src").iter().filter(|(path, _)| !is_test(path)) {
+        let user = module(path);
+        if user == "lib" || user == "main" {
+            continue;
+        }
+        for used in code(text).split("crate::").skip(1) {
+            let used: String = used.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            if used != user && !used.is_empty() && layer(&used) >= layer(&user) {
+                wrong.push(format!("{}: {user} uses {used}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn what_one_module_keeps_to_itself_appears_nowhere_else() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("host/src").iter().filter(|(path, _)| !is_test(path)) {
+        let user = module(path);
+        let code = code(text);
+        for (word, keepers) in KEPT_TO {
+            if code.contains(word) && !keepers.contains(&user.as_str()) {
+                wrong.push(format!("{}: {word} belongs to {keepers:?}", path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn every_file_says_at_its_top_what_it_is_for() {
+    for folder in ["host", "plugin-sdk/src", "plugins", "client/src", "bench/src", "tests"] {
+        for (path, text) in sources(folder) {
+            assert!(text.starts_with("//! "), "{} does not begin with a //! line", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_named_after_nothing_in_particular() {
+    for folder in ["host/src", "plugin-sdk/src", "plugins", "client/src", "bench/src", "tests"] {
+        for (path, _) in sources(folder) {
+            let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
+            assert!(!NO_NAMES.contains(&name.as_str()), "{}", path.display());
+            assert_ne!(name, "mod", "{}: foo.rs stands beside foo/", path.display());
+        }
+    }
+}
+
+#[test]
+fn files_stay_small_enough_to_hold_in_the_head() {
+    let long: BTreeMap<String, usize> = sources("host/src")
+        .into_iter()
+        .filter(|(path, _)| !is_test(path))
+        .map(|(path, text)| (path.display().to_string(), text.lines().count()))
+        .filter(|(_, lines)| *lines > 600)
+        .collect();
+    assert_eq!(long, BTreeMap::new());
+}
+
+#[test]
+fn the_released_contract_has_not_changed() {
+    let wit = fs::read(root().join("plugin-sdk/wit/sender.wit")).expect("the contract reads");
+    let hash = blake3::hash(&wit).to_hex();
+    assert_eq!(
+        &hash[..16],
+        "0fc09b86b3e94b01",
+        "mag:sender@1.0.0 is frozen: new abilities are new interfaces, a changed record is 2.0.0"
+    );
+}
