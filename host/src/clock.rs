@@ -5,6 +5,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::message::Millis;
@@ -16,7 +17,12 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Derived { wall: Millis, at: Instant },
+    /// The runtime is kept so that a thread outside of it, the store's, sees its paused clock too.
+    Derived {
+        wall: Millis,
+        at: Instant,
+        runtime: Option<Handle>,
+    },
 }
 
 impl Clock {
@@ -29,7 +35,7 @@ impl Clock {
     /// A clock that shows `wall` now and then moves with tokio's clock.
     #[must_use]
     pub fn derived(wall: Millis) -> Self {
-        Self(Source::Derived { wall, at: Instant::now() })
+        Self(Source::Derived { wall, at: Instant::now(), runtime: Handle::try_current().ok() })
     }
 
     /// The time for people and for the store; it may jump, so nothing waits by it.
@@ -38,7 +44,10 @@ impl Clock {
     pub fn now(&self) -> Millis {
         match &self.0 {
             Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis),
-            Source::Derived { wall, at } => wall + as_millis(at.elapsed()),
+            Source::Derived { wall, at, runtime } => {
+                let _entered = runtime.as_ref().map(Handle::enter);
+                wall + as_millis(at.elapsed())
+            }
         }
     }
 

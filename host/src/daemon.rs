@@ -28,16 +28,22 @@ mod senders;
 
 pub(crate) use senders::explain;
 
-/// What a run needs beside its config.
-pub struct Surroundings<'e> {
-    /// The environment: secrets are read from it, once, at start.
-    pub env: &'e Env<'e>,
-    /// How plugins are run.
-    pub host: HostOptions,
-    /// What time it is.
-    pub clock: Clock,
-    /// Cancelled when mag is to stop.
-    pub stop: CancellationToken,
+/// A config with everything that it names: plugins loaded, secrets read, URLs checked.
+pub struct Ready {
+    config: Config,
+    senders: Vec<Sender>,
+    monitors: Vec<monitor::Monitor>,
+}
+
+/// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
+///
+/// # Errors
+///
+/// All that is wrong with the config's secrets, plugins and monitors.
+pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result<Ready> {
+    let senders = load_senders(&config, &Host::new(host)?, env)?;
+    let monitors = monitor::all(&config, env)?;
+    Ok(Ready { config, senders, monitors })
 }
 
 /// Loads every sender's plugin, without compiling it.
@@ -58,16 +64,13 @@ pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Resu
     if wrong.is_empty() { Ok(loaded) } else { bail!(wrong.join("\n")) }
 }
 
-/// Runs mag until it is told to stop or the store fails.
+/// Runs mag until `stop` is cancelled or the store fails.
 ///
 /// # Errors
 ///
 /// What kept it from starting, or what made the store fail.
-pub async fn run(config: Config, around: Surroundings<'_>) -> anyhow::Result<()> {
-    let Surroundings { env, host, clock, stop } = around;
-    let host = Host::new(host)?;
-    let loaded = load_senders(&config, &host, env)?;
-    let monitors = monitor::all(&config, env)?;
+pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
+    let Ready { config, senders: loaded, monitors } = ready;
     let listeners = bind(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
@@ -85,12 +88,14 @@ pub async fn run(config: Config, around: Surroundings<'_>) -> anyhow::Result<()>
     let tasks = senders::start(&config, loaded, recovered, &store, &clock, &telling);
     let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
 
-    let ended = tokio::select! {
-        error = store.failure() => Err(error),
-        () = stop.cancelled() => Ok(()),
-    };
-    if let Err(error) = ended {
-        bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again");
+    tokio::select! {
+        error = store.failure() => {
+            bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
+        }
+        broken = &mut engine => {
+            broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
+        }
+        () = stop.cancelled() => {}
     }
     tracing::info!("stopping");
     let all_in = async {
@@ -101,6 +106,9 @@ pub async fn run(config: Config, around: Surroundings<'_>) -> anyhow::Result<()>
     tokio::select! {
         error = store.failure() => bail!("the store failed while mag stopped ({error})"),
         ended = all_in => ended.context("the engine broke off")?.context("the engine could not write everything")?,
+        () = tokio::time::sleep(STOP_LIMIT) => {
+            bail!("the store did not take everything within {} s; what was not acknowledged is lost", STOP_LIMIT.as_secs())
+        }
     }
     telling.cancel();
     finish(tasks).await;
@@ -133,7 +141,8 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
 
 fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restored, recovered: &Recovered) {
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        // The level says already what it is.
+        tracing::warn!("{}", warning.replacen(" warning:", "", 1));
     }
     if !config.from_env.is_empty() {
         tracing::info!("from the environment: {}", config.from_env.join(", "));
@@ -198,6 +207,9 @@ async fn finish(mut tasks: JoinSet<()>) {
         }
     }
 }
+
+/// How long a stop waits until what came in is on disk; with what is told after it, a stop takes less than 10 s.
+const STOP_LIMIT: Duration = Duration::from_secs(4);
 
 /// Between two looks for history that is old enough to forget.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);

@@ -78,8 +78,9 @@ pub async fn run<P: Plugin>(
     let budget = Budget::new(settings.rate, settings.burst, &resume.spent, now);
     let wall = clock.now();
     let backoff = resume.deliveries.into_iter().map(|delivery| {
-        let wait = delivery.next_attempt.map_or(0, |due| due.saturating_sub(wall));
-        Waiting { due: now + Duration::from_millis(wait), delivery, tries: Tries::default(), since: now, begun: false }
+        // A wall clock that was set back must not make anybody wait longer than a destination may ask for.
+        let wait = Duration::from_millis(delivery.next_attempt.map_or(0, |due| due.saturating_sub(wall)));
+        Waiting { due: now + wait.min(retry::ASKED_MAX), delivery, tries: Tries::default(), since: now, begun: false }
     });
     let backoff = backoff.collect();
     let task = Task {
@@ -361,13 +362,8 @@ impl<P: Plugin> Task<P> {
     fn say(&mut self, failure: &Failure, what: &str) {
         let this = (failure.code.clone(), failure.message.clone());
         if self.last_failure.as_ref() != Some(&this) {
-            tracing::warn!(
-                kind = failure.kind.as_str(),
-                code = failure.code,
-                "sender {}: {what}: {}",
-                self.settings.name,
-                failure.message
-            );
+            // The message names the sender and its plugin.
+            tracing::warn!(kind = failure.kind.as_str(), code = failure.code, "{}; {what}", failure.message);
             self.last_failure = Some(this);
         }
     }

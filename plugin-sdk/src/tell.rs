@@ -29,11 +29,19 @@ pub fn in_order(notification: &Notification) -> Vec<&Group> {
     groups
 }
 
+/// Up to here a period is told in seconds, as a route's clock is set and as the Go service told it.
+const SECONDS_UP_TO_MS: u64 = 60 * 60 * 1_000;
+
 /// ` for last 30 seconds` when the group was closed by its route's clock, else nothing.
+///
+/// Periods of more than an hour come from a destination that could not be reached; they are told in larger units.
 #[must_use]
 pub fn period(group: &Group) -> String {
-    match group.reason.as_str() {
-        "time" => format!(" for last {}", time::human_duration(group.closed.saturating_sub(group.opened))),
+    let ms = group.closed.saturating_sub(group.opened);
+    match (group.reason.as_str(), ms.saturating_add(500) / 1_000) {
+        ("time", 0 | 1) => " for last 1 second".to_owned(),
+        ("time", seconds) if ms <= SECONDS_UP_TO_MS => format!(" for last {seconds} seconds"),
+        ("time", _) => format!(" for last {}", time::human_duration(ms)),
         _ => String::new(),
     }
 }
@@ -146,6 +154,15 @@ mod tests {
         assert_eq!(plain_sentence(&by_count), r#"Message "disk full" was repeated 30 time(s)."#);
         let by_time = Group { opened: 1_000, closed: 31_020, ..testing::group_by_time("a\nb", 5) };
         assert_eq!(plain_sentence(&by_time), r#"Message "a\nb" was repeated 5 time(s) for last 30 seconds."#);
+    }
+
+    #[test]
+    fn a_period_is_told_in_seconds_up_to_an_hour() {
+        let lasting = |ms| period(&Group { opened: 0, closed: ms, ..testing::group_by_time("a", 5) });
+        assert_eq!(lasting(0), " for last 1 second");
+        assert_eq!(lasting(300_000), " for last 300 seconds");
+        assert_eq!(lasting(3_600_000), " for last 3600 seconds");
+        assert_eq!(lasting(3 * 3_600_000), " for last 3 hours");
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) fn run(args: &CheckArgs, config: Option<&Path>) -> ExitCode {
         }
     };
     for warning in &config.warnings {
-        complain(&format!("warning: {warning}"));
+        complain(warning);
     }
     let checked = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     match checked.and_then(|runtime| runtime.block_on(check(&config, args.online))) {

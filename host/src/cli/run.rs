@@ -8,8 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::daemon::{self, Surroundings};
+use crate::daemon::{self, Ready};
 use crate::sender::HostOptions;
 use crate::telemetry;
 
@@ -33,7 +32,16 @@ pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let done = runtime.block_on(until_stopped(config));
+    // Host and clients belong to the runtime's context, so they are made inside it.
+    let ready = runtime.block_on(async { daemon::ready(config, HostOptions::new(cache_dir()), &env) });
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    let done = runtime.block_on(until_stopped(ready));
     // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
     runtime.shutdown_background();
     match done {
@@ -45,12 +53,10 @@ pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
     }
 }
 
-async fn until_stopped(config: Config) -> anyhow::Result<()> {
+async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
     let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
     let stop = CancellationToken::new();
-    let around =
-        Surroundings { env: &env, host: HostOptions::new(cache_dir()), clock: Clock::system(), stop: stop.clone() };
-    let mut daemon = Box::pin(daemon::run(config, around));
+    let mut daemon = Box::pin(daemon::run(ready, Clock::system(), stop.clone()));
     tokio::select! {
         done = &mut daemon => return done,
         () = any(&mut signals) => stop.cancel(),

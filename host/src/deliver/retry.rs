@@ -9,7 +9,7 @@ const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that mag chooses by itself.
 const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that a destination may ask for.
-const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
+pub const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
 /// How long a delivery is tried while mag runs.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts that may end in a fault of the plugin itself; more would only trap again.

@@ -171,8 +171,8 @@ pub(super) fn attempts_since(conn: &Connection, since: Millis) -> Result<Vec<(St
     attempts.collect()
 }
 
-/// Forgets deliveries that ended well before `before`, a few at a time, with their attempts and groups. Dead letters
-/// and receipts stay: a person decides about the first, and the second are one row a group.
+/// Forgets deliveries that ended well before `before`, a few at a time, with their attempts and groups. Groups
+/// that were not seen since and their receipts go too; dead letters stay, a person decides about them.
 pub(super) fn trim(conn: &Connection, before: Millis, at_most: u32) -> Result<usize> {
     let old: Vec<String> = conn
         .prepare_cached("SELECT id FROM deliveries WHERE finished < ?1 AND state = 'delivered' LIMIT ?2")?
@@ -184,5 +184,13 @@ pub(super) fn trim(conn: &Connection, before: Millis, at_most: u32) -> Result<us
         }
         conn.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])?;
     }
-    Ok(old.len())
+    let mut trimmed = old.len();
+    for sql in [
+        "DELETE FROM groups WHERE group_id IN (SELECT group_id FROM groups WHERE last_seen < ?1 LIMIT ?2)",
+        "DELETE FROM receipts WHERE (sender, group_id) IN
+           (SELECT sender, group_id FROM receipts WHERE updated < ?1 LIMIT ?2)",
+    ] {
+        trimmed += conn.prepare_cached(sql)?.execute(params![int(before), at_most])?;
+    }
+    Ok(trimmed)
 }
