@@ -89,13 +89,16 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
 
     tokio::select! {
+        // First, because a stop also ends the engine.
+        biased;
+        () = stop.cancelled() => {}
         error = store.failure() => {
             bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
         }
         broken = &mut engine => {
             broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
+            bail!("the engine ended, start mag again")
         }
-        () = stop.cancelled() => {}
     }
     tracing::info!("stopping");
     let all_in = async {

@@ -71,6 +71,7 @@ pub async fn serve(
             Some(ended) = connections.join_next() => note(&ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.len() >= shared.settings.connections => {
+                    end_by_reset(&stream);
                     shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
                     log.refused(shared.clock.instant(), shared.settings.connections);
                     drop(stream);
@@ -100,9 +101,27 @@ async fn one(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
 /// Small replies leave at once, and a peer that is gone is found; a system that can do neither still serves.
 fn prepare(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::KEEPALIVE_SECONDS));
+    end_by_reset(stream);
     let set = SockRef::from(stream).set_tcp_keepalive(&keepalive).and_then(|()| stream.set_nodelay(true));
     if let Err(error) = set {
         tracing::debug!(%error, "cannot set options of a connection");
+    }
+}
+
+/// From now on the connection ends by a reset, even if the whole process is killed: an orderly end tells a client that
+/// all it sent is committed, so only [`end_in_order`] allows one.
+fn end_by_reset(stream: &TcpStream) {
+    linger(stream, Some(Duration::ZERO));
+}
+
+/// All that the client sent is committed, or it was told how far: it may see an orderly end.
+fn end_in_order(stream: &TcpStream) {
+    linger(stream, None);
+}
+
+fn linger(stream: &TcpStream, time: Option<Duration>) {
+    if let Err(error) = SockRef::from(stream).set_linger(time) {
+        tracing::debug!(%error, "cannot choose how a connection ends");
     }
 }
 

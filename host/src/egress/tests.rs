@@ -1,3 +1,5 @@
+//! What really goes out: addresses, redirects, sizes, times, against receivers on this machine.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -68,6 +68,10 @@ pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
     if !committed {
         tracing::debug!(peer, "a connection is closed unanswered");
     }
+    let promised = end == End::Finished || replies.anything_told();
+    if committed && promised && !matches!(end, End::Broken | End::EngineGone) {
+        super::end_in_order(&stream);
+    }
     if matches!(end, End::Refused | End::Stopped) && replies.anything_told() {
         linger(&mut stream).await;
     }

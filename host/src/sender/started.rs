@@ -142,7 +142,8 @@ impl Started {
         Failure {
             kind: told.kind,
             message: self.wrap(said),
-            code: text::line(&told.code, limits::PLUGIN_WORD_CHARS),
+            // A destination may have repeated a secret, and a plugin may make anything it heard its code.
+            code: text::line(&self.0.profile.secrets.redact(&told.code), limits::PLUGIN_WORD_CHARS),
             after: told.after.map(|after| after.clamp(AFTER.0, AFTER.1)),
             maybe_delivered: told.maybe_delivered,
             progress: told.progress.filter(|progress| progress.len() <= limits::PLUGIN_RECEIPT_BYTES),

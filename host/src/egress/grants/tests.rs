@@ -1,3 +1,5 @@
+//! The ways to spell an origin or an address, and which of them are granted.
+
 use super::{Grants, Origin, OriginError};
 use std::net::IpAddr;
 

@@ -1,3 +1,5 @@
+//! Which files are components that fit, and what is said of those that do not.
+
 use super::super::tests::guests::{Guest, foreign};
 use super::{Unfit, inspect};
 

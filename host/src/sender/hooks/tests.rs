@@ -1,3 +1,5 @@
+//! What a guest's requests become, and what is refused, against receivers on this machine.
+
 use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Mail from a guest against a scripted mail server.
+
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;

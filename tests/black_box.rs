@@ -1,0 +1,27 @@
+//! Tests that start the real binary, on a free port and in a folder of its own, and look at it only from outside:
+//! what it prints, what it answers, what its receivers get, and what stands in its database once it has stopped.
+//!
+//! They wait for conditions with a generous limit, never for time to pass.
+
+#[cfg(test)]
+mod black_box {
+    mod support;
+
+    mod check;
+    mod classic;
+    mod console;
+    mod counts;
+    mod crash;
+    mod digest;
+    mod email;
+    mod environment;
+    mod monitor;
+    mod ndjson;
+    mod plugins;
+    mod readme;
+    mod send;
+    mod signals;
+    mod slack;
+    mod start;
+    mod webhook;
+}

@@ -1,0 +1,65 @@
+//! `mag send` against the real daemon.
+
+use std::net::TcpListener;
+
+use super::support::{Mag, free_port};
+
+const COUNTS_ONLY: &str = "[route]\nmax_messages = 1000000\ntime_limit = \"1h\"\nsenders = []\n";
+
+#[test]
+fn words_are_one_message_with_what_the_flags_say() {
+    let mag = Mag::with(COUNTS_ONLY);
+    let to = mag.address().to_string();
+    let flags = ["--kind", "backup", "--severity", "error", "--label", "host=db1", "--label", "app=shop"];
+    let words = [&["send", "--to", &to][..], &flags, &["disk", "full"]].concat();
+    mag.home().runs(&words).must_be(0, "", "");
+    // Acknowledged means committed: a crash right behind it takes nothing.
+    let store = mag.crashes().store();
+    assert_eq!(store.open_windows(), [("disk full".to_owned(), 1)]);
+    let column = |name| store.only_window(name).expect("a value");
+    assert_eq!((column("kind"), column("severity")), ("backup".to_owned(), "error".to_owned()));
+    assert_eq!(column("labels"), r#"{"app":"shop","host":"db1"}"#);
+}
+
+#[test]
+fn a_dash_sends_each_line_of_standard_input() {
+    let mag = Mag::with(COUNTS_ONLY);
+    let to = mag.address().to_string();
+    let input = format!("{}\nlast without its end", "disk full\r\n".repeat(5_000));
+    mag.home().runs_with(&["send", "--to", &to, "-"], input.as_bytes()).must_be(0, "", "");
+    let expected = [("disk full".to_owned(), 5_000), ("last without its end".to_owned(), 1)];
+    assert_eq!(mag.crashes().store().open_windows(), expected);
+}
+
+#[test]
+fn the_variable_mag_address_says_where() {
+    let mag = Mag::with(COUNTS_ONLY);
+    let elsewhere = super::support::Home::with("").env("MAG_ADDRESS", &mag.address().to_string());
+    elsewhere.runs(&["send", "hello"]).must_be(0, "", "");
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 1)]);
+}
+
+#[test]
+fn a_message_that_is_refused_ends_with_1_and_the_reason() {
+    let mag = Mag::with(COUNTS_ONLY);
+    let to = mag.address().to_string();
+    let long = format!("x={}", "y".repeat(5_000));
+    let ended = mag.home().runs(&["send", "--to", &to, "--label", &long, "hello"]);
+    ended.must_fail_with(1, &["mag refused message 1: label `x` is longer than 4096 bytes"]);
+    assert!(mag.stops().store().open_windows().is_empty());
+}
+
+#[test]
+fn a_mag_that_is_not_there_ends_with_75() {
+    let to = format!("127.0.0.1:{}", free_port());
+    let ended = super::support::Home::with("").runs(&["send", "--to", &to, "hello"]);
+    ended.must_fail_with(75, &[&to, "mag run"]);
+}
+
+#[test]
+fn a_mag_that_does_not_answer_ends_with_75() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let to = silent.local_addr().expect("its address").to_string();
+    let ended = super::support::Home::with("").runs(&["send", "--to", &to, "--timeout", "200ms", "hello"]);
+    ended.must_fail_with(75, &["no ack"]);
+}

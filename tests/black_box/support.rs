@@ -1,0 +1,22 @@
+//! What the tests speak with: mag itself, those who send to it, and those whom it tells.
+//!
+//! Everything here fails a test by a panic that says what was waited for and what was there instead.
+
+mod http;
+mod mag;
+mod record;
+mod slack;
+mod smtp;
+mod store;
+mod text;
+mod tls;
+mod wire;
+
+pub(crate) use http::{Answer, Receiver, Request};
+pub(crate) use mag::{Home, Mag, binary, free_port};
+pub(crate) use slack::{Slack, TOKEN};
+pub(crate) use smtp::{Mail, MailServer, Twist};
+pub(crate) use store::Account;
+pub(crate) use text::{classic, ndjson, squeezed};
+pub(crate) use tls::Certificate;
+pub(crate) use wire::Wire;

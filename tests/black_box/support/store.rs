@@ -1,0 +1,163 @@
+//! The database of a mag that has stopped, read as a person would read it, and its ledger checked.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags, Row};
+use tempfile::TempDir;
+
+/// A database file that nobody writes.
+#[derive(Debug)]
+pub(crate) struct Store {
+    connection: Connection,
+    /// Where it lies; kept, because the folder goes away with the last who has it.
+    folder: Arc<TempDir>,
+}
+
+/// One row of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) route: String,
+    pub(crate) sender: String,
+    pub(crate) accepted: i64,
+    pub(crate) open: i64,
+    pub(crate) held: i64,
+    pub(crate) waiting: i64,
+    pub(crate) frozen: i64,
+    pub(crate) told: i64,
+    pub(crate) dead: i64,
+    pub(crate) dropped: i64,
+}
+
+/// The life of one notification, as it stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Delivery {
+    pub(crate) id: String,
+    pub(crate) state: String,
+    pub(crate) attempt: i64,
+    pub(crate) messages: i64,
+    pub(crate) code: Option<String>,
+    pub(crate) error: Option<String>,
+}
+
+impl Store {
+    /// Opens the file without changing it.
+    #[track_caller]
+    pub(super) fn open(folder: &Arc<TempDir>) -> Self {
+        let path = folder.path().join("mag.db");
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("a database");
+        Self { connection, folder: Arc::clone(folder) }
+    }
+
+    fn rows<T>(&self, sql: &str, read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
+        let mut statement = self.connection.prepare(sql).expect("a statement that fits the tables");
+        let rows = statement.query_map([], read).expect("rows");
+        rows.collect::<rusqlite::Result<_>>().expect("columns as documented")
+    }
+
+    /// Every row of the ledger.
+    pub(crate) fn ledger(&self) -> Vec<Account> {
+        let sql = "SELECT route, sender, accepted, open, held, waiting, frozen, told, dead, dropped FROM ledger";
+        self.rows(sql, |row| {
+            Ok(Account {
+                route: row.get(0)?,
+                sender: row.get(1)?,
+                accepted: row.get(2)?,
+                open: row.get(3)?,
+                held: row.get(4)?,
+                waiting: row.get(5)?,
+                frozen: row.get(6)?,
+                told: row.get(7)?,
+                dead: row.get(8)?,
+                dropped: row.get(9)?,
+            })
+        })
+    }
+
+    /// The ledger's row of a route and a sender of it; all zeros when there is none.
+    pub(crate) fn account(&self, route: &str, sender: &str) -> Account {
+        let found = self.ledger().into_iter().find(|account| account.route == route && account.sender == sender);
+        found.unwrap_or_default()
+    }
+
+    /// Texts and counts of the open windows, by text.
+    pub(crate) fn open_windows(&self) -> Vec<(String, i64)> {
+        self.rows("SELECT text, sum(count) FROM windows GROUP BY text ORDER BY text", |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+    }
+
+    /// Texts and counts of what is to be told and is not told yet, in the queue and in deliveries under way.
+    pub(crate) fn waiting(&self) -> Vec<(String, i64)> {
+        self.rows(
+            "SELECT text, count FROM queue UNION ALL SELECT text, count FROM delivery_groups g
+             JOIN deliveries d ON g.delivery = d.id WHERE d.finished IS NULL",
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// A column of the only open window, as text.
+    #[track_caller]
+    pub(crate) fn only_window(&self, column: &str) -> Option<String> {
+        let mut values = self.rows(&format!("SELECT CAST({column} AS TEXT) FROM windows"), |row| row.get(0));
+        assert_eq!(values.len(), 1, "open windows: {:?}", self.open_windows());
+        values.remove(0)
+    }
+
+    /// Every delivery, oldest first.
+    pub(crate) fn deliveries(&self) -> Vec<Delivery> {
+        let sql = "SELECT id, state, attempt, messages, code, error FROM deliveries ORDER BY id";
+        self.rows(sql, |row| {
+            Ok(Delivery {
+                id: row.get(0)?,
+                state: row.get(1)?,
+                attempt: row.get(2)?,
+                messages: row.get(3)?,
+                code: row.get(4)?,
+                error: row.get(5)?,
+            })
+        })
+    }
+
+    /// When each attempt began, in milliseconds, earliest first.
+    pub(crate) fn attempts_began(&self) -> Vec<i64> {
+        self.rows("SELECT started FROM attempts ORDER BY started", |row| row.get(0))
+    }
+
+    /// The only delivery there is.
+    #[track_caller]
+    pub(crate) fn only_delivery(&self) -> Delivery {
+        let mut deliveries = self.deliveries();
+        assert_eq!(deliveries.len(), 1, "{deliveries:#?}");
+        deliveries.remove(0)
+    }
+
+    /// Makes every attempt that waits for its time due at once, as if that time had passed.
+    pub(crate) fn let_the_waiting_be_over(self) {
+        let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");
+        writer.execute("UPDATE deliveries SET next_attempt = 1 WHERE next_attempt > 1", []).expect("a column of it");
+    }
+
+    /// Checks that the file is whole, that every row of the ledger balances, and that its terms are what the rows hold.
+    #[track_caller]
+    pub(crate) fn must_balance(&self) {
+        assert_eq!(self.rows("PRAGMA integrity_check", |row| row.get::<_, String>(0)), ["ok"]);
+        for account in self.ledger() {
+            let Account { accepted, open, held, waiting, frozen, told, dead, dropped, .. } = account;
+            let sum = open + held + waiting + frozen + told + dead + dropped;
+            assert_eq!(accepted, sum, "the ledger does not balance: {account:#?}");
+            let terms = [open, held, waiting, frozen, told, dead, dropped];
+            assert!(terms.iter().all(|term| *term >= 0), "less than nothing: {account:#?}");
+        }
+        let wrong = self.rows(
+            "SELECT route || ' for ' || sender FROM ledger l
+             WHERE waiting != (SELECT coalesce(sum(count), 0) FROM queue q
+                               WHERE q.route = l.route AND q.sender = l.sender)
+                OR frozen != (SELECT coalesce(sum(g.count), 0)
+                              FROM deliveries d JOIN delivery_groups g ON g.delivery = d.id
+                              WHERE d.sender = l.sender AND g.route = l.route AND d.finished IS NULL)
+                OR (open > 0 AND open != (SELECT coalesce(sum(count), 0) FROM windows w WHERE w.route = l.route))",
+            |row| row.get::<_, String>(0),
+        );
+        assert_eq!(wrong, [""; 0], "the ledger is not what the rows hold");
+    }
+}
