@@ -58,7 +58,7 @@ pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Resu
     for sender in &config.senders {
         match host.load(sender, |source| source.read(env)) {
             Ok(sender) => loaded.push(sender),
-            Err(error) => wrong.push(error.to_string()),
+            Err(error) => wrong.push(format!("{}: error: {error}", error.place)),
         }
     }
     if wrong.is_empty() { Ok(loaded) } else { bail!(wrong.join("\n")) }

@@ -92,6 +92,7 @@ pub async fn run<P: Plugin>(
         budget,
         backoff,
         prepared: None,
+        said_ready: false,
         prepare_failures: 0,
         paused_until: None,
         failed_in_a_row: Vec::new(),
@@ -126,6 +127,8 @@ struct Task<P> {
     /// In the order of freezing.
     backoff: Vec<Waiting>,
     prepared: Option<Ready>,
+    /// Whether a person was told that it is ready, since it last was not.
+    said_ready: bool,
     prepare_failures: u32,
     paused_until: Option<Instant>,
     /// Ids of deliveries that failed since the last success, at most [`FAILING`].
@@ -205,20 +208,23 @@ impl<P: Plugin> Task<P> {
         let sender = self.settings.name.as_str();
         match prepared {
             Ok(prepared) => {
-                if self.prepared.is_none() {
+                if !self.said_ready {
+                    self.said_ready = true;
                     tracing::info!("sender {sender}: ready ({}{})", self.settings.plugin, self.rate_words());
                 }
-                let until = prepared.valid_for.map(|valid| self.clock.instant() + valid);
+                // What is valid for no time would be renewed without a pause.
+                let until = prepared.valid_for.map(|valid| self.clock.instant() + valid.max(retry::BACKOFF_MIN));
                 self.prepared = Some(Ready { state: prepared.state, until });
                 self.prepare_failures = 0;
                 Next::Again
             }
             Err(failure) => {
                 self.prepared = None;
+                self.said_ready = false;
                 self.prepare_failures = self.prepare_failures.saturating_add(1);
                 self.say(&failure, "not ready, its queue waits");
                 let wait = retry::backoff(self.prepare_failures, fastrand::f64());
-                let wait = failure.after.map_or(wait, |asked| asked.max(wait));
+                let wait = failure.after.map_or(wait, |asked| asked.max(wait).min(retry::ASKED_MAX));
                 self.sleep_until(self.clock.instant() + wait).await
             }
         }
@@ -295,9 +301,14 @@ impl<P: Plugin> Task<P> {
 
     async fn failed(&mut self, mut waiting: Waiting, failure: Failure) -> Result<(), Stopped> {
         let now = self.clock.instant();
-        if failure.kind != FailureKind::RateLimited {
+        if failure.kind == FailureKind::RateLimited {
+            waiting.tries.limited = waiting.tries.limited.saturating_add(1);
+        } else {
             waiting.tries.failures = waiting.tries.failures.saturating_add(1);
             waiting.tries.faults += u32::from(failure.fault.is_some());
+        }
+        // A destination that refuses one notification works, and one that asks for a pause works too.
+        if matches!(failure.kind, FailureKind::Retry | FailureKind::Misconfigured) {
             self.remember_failure(&waiting.delivery.id);
         }
         if failure.kind == FailureKind::Misconfigured {
@@ -308,6 +319,10 @@ impl<P: Plugin> Task<P> {
             Decision::Retry(wait) => wait,
             Decision::Pause(wait) => {
                 self.paused_until = Some(now + wait);
+                // A pause counts towards nobody's giving up.
+                for paused in self.backoff.iter_mut().chain([&mut waiting]) {
+                    paused.since += wait;
+                }
                 wait
             }
             Decision::GiveUp => return self.give_up(&waiting.delivery, &failure).await,

@@ -121,10 +121,12 @@ fn add_sample(samples: &mut Vec<String>, text: &str) {
     samples.push(sample.to_owned());
 }
 
-/// Adds the samples of a later window of the same group to those of an earlier one.
-pub fn merge_samples(samples: &mut Vec<String>, later: &[String]) {
-    for sample in later {
-        add_sample(samples, sample);
+/// Adds the texts of a later window of the same group to the samples of an earlier one, whose own text is no sample.
+pub fn merge_samples(group: &mut Group, later: &Group) {
+    for text in std::iter::once(&later.text).chain(&later.samples) {
+        if *text != group.text {
+            add_sample(&mut group.samples, text);
+        }
     }
 }
 

@@ -46,6 +46,14 @@ struct Shared {
     spares: buffer::Spares,
 }
 
+impl Shared {
+    /// Whether one connection more would be too many; listeners that share their counters share the limit.
+    fn is_full(&self) -> bool {
+        let open = self.counters.connections.load(Ordering::Relaxed);
+        usize::try_from(open).unwrap_or(usize::MAX) >= self.settings.connections
+    }
+}
+
 /// Takes in messages until `stop`; returns when all its connections are done.
 ///
 /// A connection is done when what it brought is committed, so with a store that never commits this never returns:
@@ -70,14 +78,15 @@ pub async fn serve(
             () = shared.stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(&ended),
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() >= shared.settings.connections => {
+                Ok((stream, _)) if shared.is_full() => {
                     end_by_reset(&stream);
                     shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
                     log.refused(shared.clock.instant(), shared.settings.connections);
                     drop(stream);
                 }
                 Ok((stream, peer)) => {
-                    connections.spawn(one(stream, peer.ip(), Arc::clone(&shared)));
+                    let open = Open::new(Arc::clone(&shared.counters));
+                    connections.spawn(one(stream, peer.ip(), open, Arc::clone(&shared)));
                 }
                 Err(error) => {
                     log.failed(shared.clock.instant(), &error);
@@ -92,8 +101,7 @@ pub async fn serve(
     }
 }
 
-async fn one(stream: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
-    let _open = Open::new(Arc::clone(&shared.counters));
+async fn one(stream: TcpStream, peer: IpAddr, _open: Open, shared: Arc<Shared>) {
     prepare(&stream);
     connection::run(stream, &peer.to_canonical().to_string(), &shared).await;
 }

@@ -59,7 +59,8 @@ pub struct Monitor<E = Client> {
     secrets: BTreeMap<String, String>,
     endpoint: E,
     snapshots: VecDeque<(Instant, Snapshot)>,
-    last_error: Option<String>,
+    /// The last error that was said, of polling and of renewing the token.
+    last_errors: BTreeMap<&'static str, String>,
 }
 
 /// Every monitor of the config, its secrets read.
@@ -82,7 +83,7 @@ pub fn all(config: &Config, env: &Env<'_>) -> anyhow::Result<Vec<Monitor>> {
 
 impl<E: Endpoint> Monitor<E> {
     fn new(config: config::Monitor, secrets: BTreeMap<String, String>, endpoint: E) -> Self {
-        Self { config, secrets, endpoint, snapshots: VecDeque::new(), last_error: None }
+        Self { config, secrets, endpoint, snapshots: VecDeque::new(), last_errors: BTreeMap::new() }
     }
 
     /// Polls until `stop`; the first time after one interval.
@@ -184,20 +185,20 @@ impl<E: Endpoint> Monitor<E> {
     }
 
     /// Says an error, unless it is the one that was said last.
-    fn note<T>(&mut self, result: Result<T, PollError>, what: &str) -> Option<T> {
+    fn note<T>(&mut self, result: Result<T, PollError>, what: &'static str) -> Option<T> {
         let name = &self.config.name;
         match result {
             Ok(value) => {
-                if self.last_error.take().is_some() {
+                if self.last_errors.remove(what).is_some() {
                     tracing::info!("monitor {name}: works again");
                 }
                 Some(value)
             }
             Err(error) => {
                 let error = error.to_string();
-                if self.last_error.as_ref() != Some(&error) {
+                if self.last_errors.get(what) != Some(&error) {
                     tracing::warn!("monitor {name}: {what}: {error}");
-                    self.last_error = Some(error);
+                    self.last_errors.insert(what, error);
                 }
                 None
             }

@@ -47,7 +47,7 @@ pub enum OpenError {
         pid: String,
     },
     /// The lock file or its folder.
-    #[error("cannot use {path} for the store: {source}")]
+    #[error("cannot use {path} for the store, its folder must be there and writable")]
     File {
         /// What was touched.
         path: String,
@@ -68,7 +68,7 @@ pub enum OpenError {
         known: usize,
     },
     /// SQLite's own words.
-    #[error("cannot open the store: {0}")]
+    #[error("cannot open the store")]
     Sqlite(#[from] rusqlite::Error),
 }
 
@@ -413,10 +413,14 @@ pub fn open(
         None => Connection::open_in_memory()?,
     };
     conn.set_prepared_statement_cache_capacity(64);
+    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
+    schema::check(&conn)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     schema::migrate(&mut conn)?;
     let (routing, recovered) = start::recover(&mut conn, routing, senders, &clock)?;
+    // From here on the writer waits by itself, and says so.
+    conn.busy_timeout(Duration::ZERO)?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
     let writer = Writer {
@@ -534,15 +538,15 @@ impl Store {
         self.ask(|done| Command::Trim { before, done }).await
     }
 
-    /// Returns when the store failed, with SQLite's words; never when it stops in order.
+    /// Returns when the store failed, with SQLite's words; while this handle is there it cannot stop in order.
     pub async fn failure(&self) -> String {
         let mut failed = self.failed.clone();
         loop {
             if let Some(error) = failed.borrow_and_update().clone() {
                 return error;
             }
-            if failed.changed().await.is_err() {
-                std::future::pending::<()>().await;
+            if failed.changed().await.is_err() && failed.borrow().is_none() {
+                return "its writer broke off".to_owned();
             }
         }
     }

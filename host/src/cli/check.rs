@@ -69,7 +69,9 @@ async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
 
 async fn check_sender(config: &Config, sender: &Sender, online: bool, found: &mut Vec<Found>) {
     match Box::pin(sender.start()).await {
-        Err(error) => found.extend(explain(config, &error).into_iter().map(|text| Found { text, online: false })),
+        Err(error) => {
+            found.extend(explain(config, sender.name(), &error).into_iter().map(|text| Found { text, online: false }))
+        }
         Ok(started) if online => {
             if let Err(failure) = Box::pin(started.prepare()).await {
                 found.push(Found { text: failure.message, online: true });

@@ -54,13 +54,18 @@ pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
 }
 
 async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
-    let mut signals = [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?];
+    let mut signals = listen()?;
     let stop = CancellationToken::new();
     let mut daemon = Box::pin(daemon::run(ready, Clock::system(), stop.clone()));
     tokio::select! {
         done = &mut daemon => return done,
         () = any(&mut signals) => stop.cancel(),
     }
+    // Some tools signal a process and then its group: what comes so soon was meant as one.
+    if let Ok(done) = tokio::time::timeout(SAME_SIGNAL, &mut daemon).await {
+        return done;
+    }
+    let mut signals = listen()?;
     tokio::select! {
         done = daemon => done,
         () = any(&mut signals) => {
@@ -68,6 +73,13 @@ async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Signals that come within this time are one.
+const SAME_SIGNAL: std::time::Duration = std::time::Duration::from_millis(200);
+
+fn listen() -> std::io::Result<[Signal; 2]> {
+    Ok([signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?])
 }
 
 async fn any([terminate, interrupt]: &mut [Signal; 2]) {

@@ -60,7 +60,7 @@ async fn one(config: Arc<Config>, sender: Sender, resume: Resume, store: Store, 
                 "sender {}: not ready, its queue waits until mag starts with a config that works",
                 section.name
             );
-            for line in explain(&config, &error) {
+            for line in explain(&config, &section.name, &error) {
                 tracing::error!("{line}");
             }
         }
@@ -80,11 +80,12 @@ fn settings(section: &config::Sender, manifest: &Manifest) -> Settings {
 }
 
 /// Why a sender did not start, in lines for a person: a mistake in its config with the place in `mag.toml`.
-pub(crate) fn explain(config: &Config, error: &StartError) -> Vec<String> {
+pub(crate) fn explain(config: &Config, name: &str, error: &StartError) -> Vec<String> {
+    let place = config.senders.iter().find(|section| section.name == name).map_or("", |section| &section.place);
     match error {
         StartError::Config { sender, mistakes } => {
             mistakes.iter().map(|mistake| config.report(sender, &mistake.pointer, &mistake.message)).collect()
         }
-        other => vec![other.to_string()],
+        other => vec![format!("{place}: error: {other}")],
     }
 }

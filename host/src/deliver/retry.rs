@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::sender::{Failure, FailureKind};
 
 /// The shortest wait before another attempt.
-const BACKOFF_MIN: Duration = Duration::from_secs(1);
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 /// The longest wait that mag chooses by itself.
 const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that a destination may ask for.
@@ -20,9 +20,11 @@ const PLUGIN_FAULTS: u32 = 5;
 pub struct Tries {
     /// Failures so far, without those that only asked to wait.
     pub failures: u32,
+    /// Answers that only asked to wait; they never count towards giving up.
+    pub limited: u32,
     /// Failures that were the plugin's own fault.
     pub faults: u32,
-    /// How long it has been tried.
+    /// How long it has been tried, without the pauses that the destination asked for.
     pub trying: Duration,
 }
 
@@ -40,8 +42,8 @@ pub enum Decision {
 /// Decides about a failure. `tries` counts it already; `chance` is between 0 and 1.
 #[must_use]
 pub fn decide(failure: &Failure, tries: Tries, chance: f64) -> Decision {
-    let wait =
-        failure.after.map_or_else(|| backoff(tries.failures, chance), |asked| asked.clamp(BACKOFF_MIN, ASKED_MAX));
+    let unasked = || backoff(tries.failures.saturating_add(tries.limited), chance);
+    let wait = failure.after.map_or_else(unasked, |asked| asked.clamp(BACKOFF_MIN, ASKED_MAX));
     match failure.kind {
         FailureKind::RateLimited => Decision::Pause(wait),
         FailureKind::Permanent => Decision::GiveUp,
@@ -97,8 +99,10 @@ mod tests {
 
     #[test]
     fn being_rate_limited_pauses_the_destination_and_never_gives_up() {
-        let old = Tries { failures: 1_000, faults: 0, trying: GIVE_UP_AFTER * 10 };
+        let old = Tries { failures: 1_000, trying: GIVE_UP_AFTER * 10, ..Tries::default() };
         check(FailureKind::RateLimited, Some(30), old, Decision::Pause(Duration::from_secs(30)));
+        let limited = Tries { limited: 4, ..Tries::default() };
+        check(FailureKind::RateLimited, None, limited, Decision::Pause(Duration::from_secs(8)));
     }
 
     #[test]
@@ -108,14 +112,14 @@ mod tests {
 
     #[test]
     fn a_plugin_that_faults_five_times_is_given_up() {
-        let tries = |faults| Tries { failures: faults, faults, trying: Duration::ZERO };
+        let tries = |faults| Tries { failures: faults, faults, ..Tries::default() };
         check(FailureKind::Retry, Some(1), tries(4), Decision::Retry(Duration::from_secs(1)));
         check(FailureKind::Retry, Some(1), tries(5), Decision::GiveUp);
     }
 
     #[test]
     fn a_day_of_trying_is_enough() {
-        let tries = |trying| Tries { failures: 20, faults: 0, trying };
+        let tries = |trying| Tries { failures: 20, trying, ..Tries::default() };
         check(FailureKind::Misconfigured, Some(1), tries(GIVE_UP_AFTER), Decision::GiveUp);
         check(FailureKind::Misconfigured, Some(1), tries(GIVE_UP_AFTER / 2), Decision::Retry(Duration::from_secs(1)));
     }

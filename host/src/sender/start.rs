@@ -10,7 +10,7 @@ use super::contract_v1::Plugin;
 use super::failure::{ConfigMistake, Fault, Manifest};
 use super::hooks::{Note, Reach};
 use super::load::Profile;
-use super::started::{Parts, Started};
+use super::started::{Parts, Started, last_words};
 use super::{Runtime, Sender, text};
 use crate::egress::{Client, Grants, Origin};
 use crate::limits;
@@ -113,7 +113,10 @@ impl Sender {
             (Err(_), Some(Note::Offline)) => {
                 format!("{}: it used the network before it was started", Fault::Offline.code())
             }
-            (Err((fault, said)), _) => format!("{}: {said}", fault.code()),
+            (Err((fault, said)), _) => match last_words(&ended.stderr) {
+                Some(words) => format!("{}: {said}; it said: {words}", fault.code()),
+                None => format!("{}: {said}", fault.code()),
+            },
         };
         Err(StartError::Plugin(self.profile.wrap(version, &said)))
     }

@@ -130,8 +130,8 @@ impl Started {
             }
             (Ok(Err(told)), None) => Err(self.told(told)),
             (Err((fault, said)), _) => {
-                let last = stderr.last().filter(|_| fault == Fault::Trap);
-                let said = last.map_or_else(|| said.clone(), |last| format!("{said}; it said: {last}"));
+                let words = last_words(&stderr).filter(|_| fault == Fault::Trap);
+                let said = words.map_or_else(|| said.clone(), |words| format!("{said}; it said: {words}"));
                 Err(self.fault(fault, &said, sent))
             }
         }
@@ -191,6 +191,15 @@ impl Started {
     }
 }
 
+/// Why a guest gave up, in its own words: what its panic said, else its last line.
+pub(super) fn last_words(stderr: &[String]) -> Option<String> {
+    let hint = |line: &&String| line.starts_with("note: run with `RUST_BACKTRACE");
+    let lines: Vec<&str> = stderr.iter().filter(|line| !hint(line)).map(|line| line.trim()).collect();
+    let panic = lines.iter().rposition(|line| line.contains("panicked at"));
+    let words = lines.get(panic.unwrap_or(lines.len().saturating_sub(1))..).unwrap_or_default().join(" ");
+    Some(words).filter(|words| !words.is_empty())
+}
+
 enum Printed {
     Late,
     Not(String),
@@ -226,5 +235,26 @@ impl Parts {
             Ok(Err(error)) => Err(Printed::Not(format!("cannot write to standard output: {error}"))),
             Err(_elapsed) => Err(Printed::Late),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[track_caller]
+    fn check(stderr: &[&str], expect: Option<&str>) {
+        let lines: Vec<String> = stderr.iter().map(|line| (*line).to_owned()).collect();
+        assert_eq!(last_words(&lines).as_deref(), expect);
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_place_and_without_the_hint_that_follows_it() {
+        let hint = "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace";
+        let panic = ["working", "thread '<unnamed>' panicked at src/lib.rs:9:5:", "no topic", hint];
+        check(&panic, Some("thread '<unnamed>' panicked at src/lib.rs:9:5: no topic"));
+        check(&["one", "two"], Some("two"));
+        check(&[hint], None);
+        check(&[], None);
     }
 }

@@ -186,7 +186,7 @@ pub(super) fn trim(conn: &Connection, before: Millis, at_most: u32) -> Result<us
     }
     let mut trimmed = old.len();
     for sql in [
-        "DELETE FROM groups WHERE group_id IN (SELECT group_id FROM groups WHERE last_seen < ?1 LIMIT ?2)",
+        "DELETE FROM groups WHERE group_id IN (SELECT group_id FROM groups WHERE updated < ?1 LIMIT ?2)",
         "DELETE FROM receipts WHERE (sender, group_id) IN
            (SELECT sender, group_id FROM receipts WHERE updated < ?1 LIMIT ?2)",
     ] {

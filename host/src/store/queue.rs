@@ -1,6 +1,7 @@
 //! What waits to be told: at most one row for each sender and group, and the step from waiting to frozen.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
@@ -83,7 +84,7 @@ fn merge(group: &mut Group, later: &Group) {
     group.last_seen = group.last_seen.max(later.last_seen);
     group.opened = group.opened.min(later.opened);
     group.closed = group.closed.max(later.closed);
-    merge_samples(&mut group.samples, &later.samples);
+    merge_samples(group, later);
     if group.reason != later.reason {
         group.reason = Reason::Time;
     }
@@ -115,12 +116,12 @@ pub(super) fn freeze(
     let mut delivery = Delivery::begin(id, freeze.sender.clone(), now);
     for (n, entry) in picked.into_iter().enumerate() {
         take(conn, &delivery.id, n, &entry)?;
-        moves.shift(&entry.group.route, &freeze.sender, Term::Waiting, Term::Frozen, int(entry.group.count));
-        if entry.omitted {
-            delivery.omitted_groups += 1;
-            delivery.omitted_messages = delivery.omitted_messages.saturating_add(entry.group.count);
+        moves.shift(&entry.route, &freeze.sender, Term::Waiting, Term::Frozen, int(entry.count));
+        if let Some(group) = entry.told {
+            delivery.groups.push(group);
         } else {
-            delivery.groups.push(entry.group);
+            delivery.omitted_groups += 1;
+            delivery.omitted_messages = delivery.omitted_messages.saturating_add(entry.count);
         }
     }
     super::deliveries::insert(conn, &delivery, now)?;
@@ -129,8 +130,11 @@ pub(super) fn freeze(
 
 struct Picked {
     queue_row: i64,
-    omitted: bool,
-    group: Group,
+    route: Arc<str>,
+    count: u64,
+    total: u64,
+    /// `None` when it is only summed up: there may be very many of those.
+    told: Option<Group>,
 }
 
 fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<Vec<Picked>> {
@@ -151,7 +155,13 @@ fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<V
         }
         told += u32::from(fits);
         group.total = total(conn, &group)?.max(group.count);
-        picked.push(Picked { queue_row: row.get(14)?, omitted: !fits, group });
+        picked.push(Picked {
+            queue_row: row.get(14)?,
+            route: group.route.clone(),
+            count: group.count,
+            total: group.total,
+            told: fits.then_some(group),
+        });
     }
     Ok(picked)
 }
@@ -160,7 +170,8 @@ fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<V
 fn size(group: &Group) -> usize {
     let labels: usize = group.labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
     let samples: usize = group.samples.iter().map(|sample| sample.len() + 8).sum();
-    256 + group.text.len() + group.route.len() + group.kind.len() + labels + samples
+    let source = group.source.as_ref().map_or(0, String::len);
+    256 + group.text.len() + group.route.len() + group.kind.len() + source + labels + samples
 }
 
 fn total(conn: &Connection, group: &Group) -> Result<u64> {
@@ -179,8 +190,8 @@ fn take(conn: &Connection, delivery: &str, n: usize, entry: &Picked) -> Result<(
     conn.prepare_cached(&sql)?.execute(params![
         delivery,
         int(n as u64),
-        entry.omitted,
-        int(entry.group.total),
+        entry.told.is_none(),
+        int(entry.total),
         entry.queue_row
     ])?;
     conn.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([entry.queue_row])?;

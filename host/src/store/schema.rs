@@ -49,7 +49,8 @@ CREATE TABLE groups (
   text       TEXT NOT NULL,
   total      INTEGER NOT NULL,
   first_seen INTEGER NOT NULL,
-  last_seen  INTEGER NOT NULL
+  last_seen  INTEGER NOT NULL,
+  updated    INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE queue (
@@ -172,18 +173,25 @@ CREATE TABLE silences (
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// Brings the file to today's schema.
-pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
-    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
+/// Refuses a file that is not mag's, or a later mag's, reading only; returns its schema.
+pub(super) fn check(conn: &Connection) -> Result<usize, OpenError> {
     let application: i32 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables > 0 && application != APPLICATION_ID {
+    let fresh = tables == 0 && application == 0;
+    if !fresh && application != APPLICATION_ID {
         return Err(OpenError::NotOurs);
     }
+    let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
     if version > MIGRATIONS.len() {
         return Err(OpenError::Newer { found: version, known: MIGRATIONS.len() });
     }
+    Ok(version)
+}
+
+/// Brings the file to today's schema.
+pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    let version = check(conn)?;
     for (next, migration) in (1_u32..).zip(MIGRATIONS).skip(version) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;

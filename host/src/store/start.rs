@@ -127,8 +127,8 @@ pub(super) fn verify(conn: &Connection) -> Result<Vec<String>> {
            waiting, (SELECT coalesce(sum(count), 0) FROM queue q WHERE q.route = l.route AND q.sender = l.sender),
            frozen, (SELECT coalesce(sum(g.count), 0) FROM deliveries d JOIN delivery_groups g ON g.delivery = d.id
                     WHERE d.sender = l.sender AND g.route = l.route AND d.finished IS NULL),
-           EXISTS (SELECT 1 FROM routes r WHERE r.route = l.route AND (r.senders LIKE '%' || json_quote(l.sender) || '%'
-                    OR (l.sender = '' AND r.senders = '[]')))
+           EXISTS (SELECT 1 FROM routes r WHERE r.route = l.route AND ((l.sender = '' AND r.senders = '[]')
+                    OR l.sender IN (SELECT value FROM json_each(r.senders))))
          FROM ledger l",
     )?;
     let mut rows = statement.query([])?;

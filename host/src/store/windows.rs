@@ -93,9 +93,10 @@ fn close(
         conn.prepare_cached("DELETE FROM windows WHERE id = ?1")?.execute([closed.row])?;
     }
     conn.prepare_cached(
-        "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen, updated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT DO UPDATE SET total = total + ?4, first_seen = min(first_seen, ?5),
-           last_seen = max(last_seen, ?6)",
+           last_seen = max(last_seen, ?6), updated = ?7",
     )?
     .execute(params![
         group.id.to_string(),
@@ -103,7 +104,8 @@ fn close(
         group.text,
         int(group.count),
         int(group.first_seen),
-        int(group.last_seen)
+        int(group.last_seen),
+        int(group.closed)
     ])?;
     let (added, count) = (int(closed.added), int(group.count));
     for sender in routing.senders(route) {

@@ -97,7 +97,8 @@ impl Writer {
 
     /// Tries until it is on disk; only `busy` and `full` are worth another try.
     fn commit(&mut self, batch: &[Command]) -> rusqlite::Result<(Effects, Duration)> {
-        let mut waited = Duration::ZERO;
+        let first = self.clock.instant();
+        let mut said = false;
         loop {
             let begun = self.clock.instant();
             match self.transaction(batch) {
@@ -110,13 +111,13 @@ impl Writer {
                         Some(ErrorCode::DiskFull) => (FULL_PAUSE, "is on a full disk"),
                         _ => return Err(error),
                     };
-                    if waited < SAY_AFTER && waited + pause >= SAY_AFTER {
+                    if !said && first.elapsed() >= SAY_AFTER {
+                        said = true;
                         tracing::warn!(
-                            waited_ms = as_millis(waited),
+                            waited_ms = as_millis(first.elapsed()),
                             "the store {why}; nothing is acknowledged until it can be written"
                         );
                     }
-                    waited += pause;
                     thread::sleep(pause);
                 }
             }

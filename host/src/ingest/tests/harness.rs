@@ -132,6 +132,12 @@ pub(super) async fn rest(client: &mut TcpStream) -> String {
     text
 }
 
+/// Waits for the end of a connection to which nothing was promised: a reset, so that nobody takes it for a commit.
+pub(super) async fn cut_off(client: &mut TcpStream) {
+    let ended = soon(client.read_u8()).await.expect_err("nothing is answered");
+    assert_eq!(ended.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
 /// Reads up to and with the next LF.
 pub(super) async fn line(client: &mut TcpStream) -> String {
     let mut text = Vec::new();

@@ -1,0 +1,144 @@
+//! The file itself: whose it is, how old it is, who else has it open, and what happens when it breaks.
+
+use super::*;
+
+/// Whatever [`open`] says about a file that it refuses.
+fn refused(path: &Path) -> OpenError {
+    let opened = open(Some(path), &config(&[("root", &["console"])]), &[], clock::Clock::derived(NOON));
+    opened.map(|_| ()).expect_err("the file is refused")
+}
+
+/// Makes a database as another program would.
+fn foreign(path: &Path, sql: &str) {
+    Connection::open(path).and_then(|conn| conn.execute_batch(sql)).expect("the file is made");
+}
+
+#[tokio::test]
+async fn a_store_that_is_in_use_is_refused_with_the_pid_of_whoever_has_it() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let error = refused(&path).to_string();
+    assert!(error.contains(&format!("pid {}:", std::process::id())), "{error}");
+    assert!(error.contains("mag.db is in use"), "{error}");
+    rig.stop();
+    Rig::simple(Some(&path)).stop();
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_untouched() {
+    let (_folder, path) = file();
+    Rig::simple(Some(&path)).stop();
+    foreign(&path, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99; CREATE TABLE later (x);");
+    let before = std::fs::read(&path).expect("the file reads");
+    let error = refused(&path);
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 1 }), "{error}");
+    assert!(error.to_string().contains("a later one"), "it says what to do: {error}");
+    assert!(before == std::fs::read(&path).expect("the file reads"), "not a byte changed");
+}
+
+#[tokio::test]
+async fn the_database_of_another_program_is_refused_untouched() {
+    for sql in
+        ["CREATE TABLE songs (name TEXT)", "PRAGMA application_id = 7", "PRAGMA user_version = -1; CREATE TABLE t (x)"]
+    {
+        let (_folder, path) = file();
+        foreign(&path, sql);
+        let before = std::fs::read(&path).expect("the file reads");
+        let error = refused(&path);
+        assert!(matches!(error, OpenError::NotOurs), "{sql}: {error}");
+        assert!(before == std::fs::read(&path).expect("the file reads"), "{sql}: not a byte changed");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused_untouched() {
+    let (_folder, path) = file();
+    let text = "remember the milk\n".repeat(200);
+    std::fs::write(&path, &text).expect("the file is written");
+    assert!(matches!(refused(&path), OpenError::Sqlite(_)));
+    assert_eq!(std::fs::read_to_string(&path).expect("the file reads"), text);
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store_and_stays_one() {
+    let (_folder, path) = file();
+    std::fs::write(&path, "").expect("the file is written");
+    for start in 1..=2 {
+        let rig = Rig::simple(Some(&path));
+        rig.close(vec![group("root", "a", 1)]).await;
+        rig.stop();
+        balanced(&path);
+        assert_eq!(number(&path, "SELECT total FROM groups"), start);
+    }
+    assert_eq!(number(&path, "PRAGMA user_version"), 1);
+    assert_eq!(number(&path, "PRAGMA application_id"), 0x6d61_6731);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_named() {
+    let (folder, _) = file();
+    let error = refused(&folder.path().join("no/such/mag.db")).to_string();
+    assert!(error.contains("no/such/mag.db.lock"), "{error}");
+}
+
+#[tokio::test]
+async fn a_store_in_memory_works_and_leaves_nothing() {
+    let rig = Rig::simple(None);
+    rig.close(vec![group("root", "a", 3)]).await;
+    let delivery = rig.next("console").await.expect("something waits");
+    rig.finish(&delivery, delivered()).await;
+    rig.stop();
+    let rig = Rig::simple(None);
+    assert_eq!(rig.next("console").await, None);
+    rig.stop();
+}
+
+#[tokio::test]
+async fn a_commit_waits_while_another_program_holds_the_file() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let other = Connection::open(&path).expect("anybody may look");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock is free");
+    let store = rig.store.clone();
+    let commit = tokio::spawn(async move { store.change(closing(vec![group("root", "a", 3)])).await });
+    tokio::task::yield_now().await;
+    assert!(!commit.is_finished(), "it cannot be written yet");
+    other.execute_batch("COMMIT").expect("nothing was changed");
+    commit.await.expect("the task ends").expect("the store goes on");
+    assert_eq!(rig.next("console").await.expect("it is there once").groups[0].count, 3);
+    rig.stop();
+    balanced(&path);
+}
+
+#[tokio::test]
+async fn an_error_that_leaves_the_disk_unknown_stops_the_store_for_good() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let freeze = Freeze { sender: "console".to_owned(), max_groups: 1, split: false };
+    let frozen = rig.store.arm(freeze).await.expect("the store runs");
+    foreign(&path, "DROP TABLE queue");
+    assert_eq!(rig.store.change(closing(vec![group("root", "a", 3)])).await, Err(Stopped));
+    assert_eq!(rig.store.trim(0).await, Err(Stopped), "no further commit");
+    assert!(frozen.await.is_err(), "whoever waits hears of it");
+    let error = rig.store.failure().await;
+    assert!(error.contains("no such table"), "{error}");
+    rig.stop();
+}
+
+#[tokio::test]
+async fn a_writer_that_breaks_off_is_a_failure_too() {
+    let rig = Rig::simple(None);
+    let huge = || WindowChange::Grew {
+        route: "root".into(),
+        row: 1,
+        added: u64::MAX,
+        count: 1,
+        first_seen: NOON,
+        last_seen: NOON,
+    };
+    // More than the ledger can count: the writer breaks off, with a panic or an error of SQLite's.
+    let changes = Changes { windows: vec![huge(), huge()], ..Changes::default() };
+    assert_eq!(rig.store.change(changes).await, Err(Stopped));
+    assert!(!rig.store.failure().await.is_empty());
+    rig.stop();
+}
