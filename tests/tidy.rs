@@ -63,7 +63,9 @@ fn module(path: &Path) -> String {
 
 fn layer(module: &str) -> usize {
     let of = |layer: &&[&str]| layer.contains(&module);
-    LAYERS.iter().position(of).unwrap_or_else(|| panic!("module {module} stands in no layer: add it to this table"))
+    let layer = LAYERS.iter().position(of);
+    assert!(layer.is_some(), "module {module} stands in no layer: add it to this table");
+    layer.unwrap_or_default()
 }
 
 fn is_test(path: &Path) -> bool {
@@ -146,9 +148,8 @@ fn files_stay_small_enough_to_hold_in_the_head() {
 fn the_released_contract_has_not_changed() {
     let wit = fs::read(root().join("plugin-sdk/wit/sender.wit")).expect("the contract reads");
     let hash = blake3::hash(&wit).to_hex();
-    assert_eq!(
-        &hash[..16],
-        "0fc09b86b3e94b01",
+    assert!(
+        hash.starts_with("0fc09b86b3e94b01"),
         "mag:sender@1.0.0 is frozen: new abilities are new interfaces, a changed record is 2.0.0"
     );
 }

@@ -16,11 +16,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::clock;
-use crate::group::Window;
 use crate::limits;
-use crate::message::{Group, GroupId, Message, Millis};
+use crate::message::Millis;
 
+mod bury;
+mod changes;
 mod deliveries;
+mod delivery;
 mod ledger;
 mod queue;
 mod rows;
@@ -30,6 +32,9 @@ mod start;
 mod tests;
 mod windows;
 mod writer;
+
+pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
+pub use delivery::{Attempted, Delivery, Freeze, Outcome};
 
 use writer::{Command, Writer};
 
@@ -116,140 +121,6 @@ impl Routing {
     }
 }
 
-/// What the engine says after it counted and closed.
-#[derive(Debug, Default)]
-pub struct Changes {
-    /// Windows that are open and changed, by row.
-    pub windows: Vec<WindowChange>,
-    /// Windows that closed by count.
-    pub closed: Vec<Closed>,
-    /// Clocks that started or stopped.
-    pub clocks: Vec<SavedClock>,
-    /// Windows that a route's clock closed.
-    pub sweep: Option<SweepPart>,
-}
-
-/// Windows that one ring of a route's clock closed, or a part of them.
-#[derive(Debug)]
-pub struct SweepPart {
-    /// The same for all parts.
-    pub number: u64,
-    /// The windows of this part.
-    pub closed: Vec<Closed>,
-    /// Whether this is the last part: only then may the sweep be told.
-    pub whole: bool,
-}
-
-/// How an open window changed.
-#[derive(Debug)]
-pub enum WindowChange {
-    /// The store has no row of it yet.
-    Opened {
-        /// Its route.
-        route: Arc<str>,
-        /// All of it.
-        window: Box<Window>,
-    },
-    /// Only the count and the times moved: nearly always so.
-    Grew {
-        /// Its route.
-        route: Arc<str>,
-        /// Its row.
-        row: i64,
-        /// Messages since the last commit.
-        added: u64,
-        /// Messages in all.
-        count: u64,
-        /// The earliest time.
-        first_seen: Millis,
-        /// The latest time.
-        last_seen: Millis,
-    },
-    /// What its messages share changed too.
-    Reshaped {
-        /// Its route.
-        route: Arc<str>,
-        /// All of it.
-        window: Box<Window>,
-    },
-}
-
-impl WindowChange {
-    fn route(&self) -> &str {
-        match self {
-            Self::Opened { route, .. } | Self::Grew { route, .. } | Self::Reshaped { route, .. } => route,
-        }
-    }
-
-    /// The window's row: what the rows of a transaction are sorted by.
-    #[must_use]
-    pub fn row(&self) -> i64 {
-        match self {
-            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.row,
-            Self::Grew { row, .. } => *row,
-        }
-    }
-
-    fn added(&self) -> u64 {
-        match self {
-            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.unsaved(),
-            Self::Grew { added, .. } => *added,
-        }
-    }
-}
-
-/// A window that closed.
-#[derive(Debug)]
-pub struct Closed {
-    /// Its row, if it has one.
-    pub row: i64,
-    /// Messages that the store does not know yet; all of them when there is no row.
-    pub added: u64,
-    /// What is told.
-    pub group: Group,
-}
-
-/// A route's clock, in wall-clock time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Clock {
-    /// When its first window opened.
-    pub started: Millis,
-    /// When all windows close.
-    pub rings: Millis,
-}
-
-/// A route's clock as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedClock {
-    /// The route.
-    pub route: Arc<str>,
-    /// `None` when no window is open.
-    pub running: Option<Clock>,
-}
-
-/// A window as a former run left it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SavedWindow {
-    /// Its row.
-    pub row: i64,
-    /// The group's id.
-    pub group: GroupId,
-    /// The route's identity; the route may be gone.
-    pub route: String,
-    /// What its messages share.
-    pub shared: Message,
-    /// Messages so far.
-    pub count: u64,
-    /// The earliest time.
-    pub first_seen: Millis,
-    /// The latest time.
-    pub last_seen: Millis,
-    /// When it opened.
-    pub opened: Millis,
-    /// Other texts.
-    pub samples: Vec<String>,
-}
-
 /// What a start found in the file.
 #[derive(Debug, Default)]
 pub struct Recovered {
@@ -265,97 +136,6 @@ pub struct Recovered {
     pub buried: u64,
     /// The row of the next window.
     pub next_row: i64,
-}
-
-/// A promise to freeze the next delivery of a sender.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Freeze {
-    /// For whom.
-    pub sender: String,
-    /// Groups told in full.
-    pub max_groups: u32,
-    /// Whether the rest is told by further notifications; else it is summed up in this one.
-    pub split: bool,
-}
-
-/// One notification at one sender, frozen: the same content on each attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Delivery {
-    /// The notification's id.
-    pub id: String,
-    /// For whom.
-    pub sender: String,
-    /// The attempt that is under way or was the last.
-    pub attempt: u32,
-    /// What is told in full, most important first.
-    pub groups: Vec<Group>,
-    /// Groups summed up.
-    pub omitted_groups: u64,
-    /// Messages in them.
-    pub omitted_messages: u64,
-    /// When it was frozen.
-    pub created: Millis,
-    /// When the next attempt is due; `None` while one is under way, or was when mag stopped.
-    pub next_attempt: Option<Millis>,
-    /// What the last attempt gave back.
-    pub progress: Option<Vec<u8>>,
-}
-
-impl Delivery {
-    fn begin(id: String, sender: String, now: Millis) -> Self {
-        Self {
-            id,
-            sender,
-            attempt: 1,
-            groups: Vec::new(),
-            omitted_groups: 0,
-            omitted_messages: 0,
-            created: now,
-            next_attempt: None,
-            progress: None,
-        }
-    }
-}
-
-/// How an attempt ended, for the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempted {
-    /// The delivery.
-    pub id: String,
-    /// Which attempt.
-    pub attempt: u32,
-    /// For whom.
-    pub sender: String,
-    /// How.
-    pub outcome: Outcome,
-}
-
-/// What became of an attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Told.
-    Delivered {
-        /// So that it can be updated later.
-        receipt: Option<Vec<u8>>,
-    },
-    /// To be tried again.
-    Backoff {
-        /// When.
-        next_attempt: Millis,
-        /// The failure's code.
-        code: String,
-        /// The failure in words.
-        error: String,
-        /// Who has it already.
-        progress: Option<Vec<u8>>,
-    },
-    /// Given up.
-    Dead {
-        /// The failure's code.
-        code: String,
-        /// The failure in words.
-        error: String,
-    },
 }
 
 /// A commit that is on disk.

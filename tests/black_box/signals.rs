@@ -119,7 +119,7 @@ fn a_second_signal_ends_mag_at_once() {
     mag.takes(&classic(&["a"]));
     receiver.request(1);
     mag.gets_signal("TERM");
-    mag.says("stopping");
+    mag.says("another signal ends mag at once");
     mag.gets_signal("TERM");
     mag.says("ended at once by a second signal");
     let home = mag.ends_well();

@@ -66,6 +66,7 @@ async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
         return done;
     }
     let mut signals = listen()?;
+    tracing::info!("still stopping; another signal ends mag at once");
     tokio::select! {
         done = daemon => done,
         () = any(&mut signals) => {

@@ -74,7 +74,13 @@ pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, move
     Ok(())
 }
 
-fn end(conn: &Connection, id: &str, state: &str, now: Millis, why: Option<(&String, &String)>) -> Result<()> {
+pub(super) fn end(
+    conn: &Connection,
+    id: &str,
+    state: &str,
+    now: Millis,
+    why: Option<(&String, &String)>,
+) -> Result<()> {
     let (code, error) = why.unzip();
     conn.prepare_cached(
         "UPDATE deliveries SET state = ?2, finished = ?3, next_attempt = NULL, code = ?4, error = ?5 WHERE id = ?1",
@@ -83,7 +89,7 @@ fn end(conn: &Connection, id: &str, state: &str, now: Millis, why: Option<(&Stri
     Ok(())
 }
 
-fn settle(conn: &Connection, id: &str, sender: &str, to: Term, moves: &mut Moves) -> Result<()> {
+pub(super) fn settle(conn: &Connection, id: &str, sender: &str, to: Term, moves: &mut Moves) -> Result<()> {
     let mut statement =
         conn.prepare_cached("SELECT route, sum(count) FROM delivery_groups WHERE delivery = ?1 GROUP BY route")?;
     let mut rows = statement.query([id])?;
@@ -102,31 +108,6 @@ fn keep_receipt(conn: &Connection, id: &str, sender: &str, receipt: &[u8], now: 
     )?
     .execute(params![sender, id, receipt, int(now)])?;
     Ok(())
-}
-
-/// Moves what waits for a sender that is gone, and what was under way to it, to the dead letters.
-pub(super) fn bury(conn: &Connection, sender: &str, now: Millis, moves: &mut Moves) -> Result<u64> {
-    const CODE: &str = "sender-gone";
-    let error = format!("sender {sender} is no longer in the config");
-    let mut buried = 0;
-    let under_way: Vec<String> = conn
-        .prepare_cached("SELECT id FROM deliveries WHERE sender = ?1 AND finished IS NULL")?
-        .query_map([sender], |row| row.get(0))?
-        .collect::<Result<_>>()?;
-    for id in under_way {
-        end(conn, &id, "dead", now, Some((&CODE.to_owned(), &error)))?;
-        settle(conn, &id, sender, Term::Dead, moves)?;
-        buried += 1;
-    }
-    let everything = super::Freeze { sender: sender.to_owned(), max_groups: u32::MAX, split: true };
-    while let Some(delivery) = super::queue::freeze(conn, &everything, &Default::default(), now, moves)? {
-        conn.prepare_cached("DELETE FROM attempts WHERE delivery = ?1")?.execute([&delivery.id])?;
-        conn.prepare_cached("UPDATE deliveries SET attempt = 0 WHERE id = ?1")?.execute([&delivery.id])?;
-        end(conn, &delivery.id, "dead", now, Some((&CODE.to_owned(), &error)))?;
-        settle(conn, &delivery.id, sender, Term::Dead, moves)?;
-        buried += 1;
-    }
-    Ok(buried)
 }
 
 /// Deliveries that were under way when mag stopped, oldest first; one that was being sent may have arrived.

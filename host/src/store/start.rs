@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use super::ledger::NOBODY;
 use super::rows::int;
-use super::{Recovered, Routing, deliveries, ledger, windows};
+use super::{Recovered, Routing, bury, deliveries, ledger, windows};
 use crate::clock::Clock;
 
 /// Twice the minute that a destination's budget is promised for, so that no rounding can lose an attempt.
@@ -35,7 +35,7 @@ pub(super) fn recover(
     let mut moves = ledger::Moves::default();
     let mut buried = 0;
     for sender in senders_with_work(&transaction)?.iter().filter(|sender| !known.contains(sender)) {
-        buried += deliveries::bury(&transaction, sender, now, &mut moves)?;
+        buried += bury::bury(&transaction, sender, now, &mut moves)?;
     }
     moves.write(&transaction)?;
     transaction.commit()?;

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::group::group_id;
+use crate::group::{Window, group_id};
 use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Labels, Reason};
+use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 
 mod file;
 mod model;

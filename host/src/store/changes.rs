@@ -1,0 +1,140 @@
+//! What the engine tells the store, and what a start finds of it again: plain values, no SQL.
+
+use std::sync::Arc;
+
+use crate::group::Window;
+use crate::message::{Group, GroupId, Message, Millis};
+
+/// What the engine says after it counted and closed.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// Windows that are open and changed, by row.
+    pub windows: Vec<WindowChange>,
+    /// Windows that closed by count.
+    pub closed: Vec<Closed>,
+    /// Clocks that started or stopped.
+    pub clocks: Vec<SavedClock>,
+    /// Windows that a route's clock closed.
+    pub sweep: Option<SweepPart>,
+}
+
+/// Windows that one ring of a route's clock closed, or a part of them.
+#[derive(Debug)]
+pub struct SweepPart {
+    /// The same for all parts.
+    pub number: u64,
+    /// The windows of this part.
+    pub closed: Vec<Closed>,
+    /// Whether this is the last part: only then may the sweep be told.
+    pub whole: bool,
+}
+
+/// How an open window changed.
+#[derive(Debug)]
+pub enum WindowChange {
+    /// The store has no row of it yet.
+    Opened {
+        /// Its route.
+        route: Arc<str>,
+        /// All of it.
+        window: Box<Window>,
+    },
+    /// Only the count and the times moved: nearly always so.
+    Grew {
+        /// Its route.
+        route: Arc<str>,
+        /// Its row.
+        row: i64,
+        /// Messages since the last commit.
+        added: u64,
+        /// Messages in all.
+        count: u64,
+        /// The earliest time.
+        first_seen: Millis,
+        /// The latest time.
+        last_seen: Millis,
+    },
+    /// What its messages share changed too.
+    Reshaped {
+        /// Its route.
+        route: Arc<str>,
+        /// All of it.
+        window: Box<Window>,
+    },
+}
+
+impl WindowChange {
+    pub(super) fn route(&self) -> &str {
+        match self {
+            Self::Opened { route, .. } | Self::Grew { route, .. } | Self::Reshaped { route, .. } => route,
+        }
+    }
+
+    /// The window's row: what the rows of a transaction are sorted by.
+    #[must_use]
+    pub fn row(&self) -> i64 {
+        match self {
+            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.row,
+            Self::Grew { row, .. } => *row,
+        }
+    }
+
+    pub(super) fn added(&self) -> u64 {
+        match self {
+            Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.unsaved(),
+            Self::Grew { added, .. } => *added,
+        }
+    }
+}
+
+/// A window that closed.
+#[derive(Debug)]
+pub struct Closed {
+    /// Its row, if it has one.
+    pub row: i64,
+    /// Messages that the store does not know yet; all of them when there is no row.
+    pub added: u64,
+    /// What is told.
+    pub group: Group,
+}
+
+/// A route's clock, in wall-clock time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// When its first window opened.
+    pub started: Millis,
+    /// When all windows close.
+    pub rings: Millis,
+}
+
+/// A route's clock as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedClock {
+    /// The route.
+    pub route: Arc<str>,
+    /// `None` when no window is open.
+    pub running: Option<Clock>,
+}
+
+/// A window as a former run left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedWindow {
+    /// Its row.
+    pub row: i64,
+    /// The group's id.
+    pub group: GroupId,
+    /// The route's identity; the route may be gone.
+    pub route: String,
+    /// What its messages share.
+    pub shared: Message,
+    /// Messages so far.
+    pub count: u64,
+    /// The earliest time.
+    pub first_seen: Millis,
+    /// The latest time.
+    pub last_seen: Millis,
+    /// When it opened.
+    pub opened: Millis,
+    /// Other texts.
+    pub samples: Vec<String>,
+}
