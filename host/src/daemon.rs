@@ -3,6 +3,7 @@
 //! Everything that runs is started here and waited for here; nothing outlives [`run`].
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +86,7 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     drop(batches);
     let telling = CancellationToken::new();
     let config = Arc::new(config);
-    let tasks = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let mut tasks = senders::start(&config, loaded, recovered, &store, &clock, &telling);
     let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
 
     tokio::select! {
@@ -99,6 +100,7 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
             broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
             bail!("the engine ended, start mag again")
         }
+        never = watch(&mut tasks) => match never {},
     }
     tracing::info!("stopping");
     let all_in = async {
@@ -209,6 +211,16 @@ async fn finish(mut tasks: JoinSet<()>) {
             tracing::error!(%error, "a task broke off");
         }
     }
+}
+
+/// Says at once when a sender's task broke off; the others go on, and the next start goes on with its queue.
+async fn watch(tasks: &mut JoinSet<()>) -> Infallible {
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "a sender's task broke off, its queue waits until mag starts again");
+        }
+    }
+    std::future::pending().await
 }
 
 /// How long a stop waits until what came in is on disk; with what is told after it, a stop takes less than 10 s.
