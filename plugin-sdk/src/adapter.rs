@@ -48,7 +48,7 @@ pub fn describe<S: Sender>() -> Manifest {
 /// # Errors
 /// Where the config does not fit its type, else what [`Sender::validate`] finds.
 pub fn validate<S: Sender>(json: &str) -> Result<Vec<Egress>, Vec<ConfigError>> {
-    let (config, secrets) = config::parse::<S::Config>(json).map_err(|error| vec![error])?;
+    let (config, secrets) = config::parse::<S::Config>(json)?;
     S::validate(&config, &secrets)
 }
 
@@ -77,8 +77,10 @@ pub fn send<S: Sender>(
 }
 
 fn parse_checked<S: Sender>(json: &str) -> Result<(S::Config, Secrets), Failure> {
-    config::parse(json)
-        .map_err(|error| failure::misconfigured("config", &format!("config {}: {}", error.pointer, error.message)))
+    config::parse(json).map_err(|mistakes| {
+        let each: Vec<String> = mistakes.iter().map(|m| format!("config {}: {}", m.pointer, m.message)).collect();
+        failure::misconfigured("config", &each.join("; "))
+    })
 }
 
 #[cfg(target_arch = "wasm32")]

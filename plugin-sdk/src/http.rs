@@ -75,12 +75,35 @@ impl Request {
         self
     }
 
+    /// Sets the body. The content type is for a [`header`](Self::header) to say.
+    #[must_use]
+    pub fn body(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.body = bytes.into();
+        self
+    }
+
+    /// Sets the body to plain text, and the content type if there is none yet.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.body(text.into()).content_type("text/plain; charset=utf-8")
+    }
+
     /// Sets the body, and the content type if there is none yet. A value that JSON cannot express (a map with keys that
     /// are no strings) becomes an empty body.
     #[must_use]
-    pub fn json(mut self, value: &impl Serialize) -> Self {
-        self.body = serde_json::to_vec(value).unwrap_or_default();
-        if self.header_value("content-type").is_some() { self } else { self.header("content-type", "application/json") }
+    pub fn json(self, value: &impl Serialize) -> Self {
+        self.body(serde_json::to_vec(value).unwrap_or_default()).content_type("application/json")
+    }
+
+    /// Reads at most this much of the answer's body, 64 KiB unless set.
+    #[must_use]
+    pub fn answer_bytes(mut self, bytes: usize) -> Self {
+        self.answer_bytes = bytes;
+        self
+    }
+
+    fn content_type(self, name: &str) -> Self {
+        if self.header_value("content-type").is_some() { self } else { self.header("content-type", name) }
     }
 
     /// The value of a header, whatever the case of its name.
@@ -135,6 +158,8 @@ fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
 pub enum HttpError {
     /// The request can never be sent: its URL or a header is wrong, or mag does not let this sender go there.
     Refused(String),
+    /// The body is larger than mag lets out of a sandbox: 1 MiB.
+    TooLarge,
     /// No connection: nothing was sent.
     NotSent(String),
     /// Timeout or reset after something went out: the destination may have taken it.
@@ -145,8 +170,35 @@ impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
         match error {
             HttpError::Refused(why) => failure::misconfigured("refused", &why),
+            HttpError::TooLarge => failure::permanent("too-large", "the request's body is larger than 1 MiB"),
             HttpError::NotSent(why) => failure::retry("no-connection", &why),
             HttpError::Broken(why) => failure::maybe_delivered("broken-off", &why),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_body_has_its_content_type() {
+        let post = || Request::post("https://example.org/");
+        let text = post().text("größer");
+        assert_eq!(text.header_value("Content-Type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(text.body, "größer".as_bytes());
+        let json = post().json(&[1, 2]);
+        assert_eq!(
+            (json.header_value("content-type"), json.body.as_slice()),
+            (Some("application/json"), &b"[1,2]"[..])
+        );
+        let bytes = post().body(b"a=1&b=2");
+        assert_eq!((bytes.headers.len(), bytes.body.as_slice()), (0, &b"a=1&b=2"[..]));
+    }
+
+    #[test]
+    fn a_content_type_that_is_set_stays() {
+        let request = Request::new("PUT", "https://example.org/").header("Content-Type", "text/html").text("<p>");
+        assert_eq!(request.headers, [("Content-Type".to_owned(), "text/html".to_owned())]);
     }
 }

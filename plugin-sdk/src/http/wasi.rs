@@ -146,6 +146,9 @@ fn read_body(incoming: &IncomingBody, limit: usize) -> (Vec<u8>, bool) {
 
 /// Tells apart what never left from what may have arrived, in words for people.
 fn sort(code: ErrorCode) -> HttpError {
+    if matches!(code, ErrorCode::HttpRequestBodySize(_)) {
+        return HttpError::TooLarge;
+    }
     if let Some(why) = refusal(&code) {
         return HttpError::Refused(why.to_owned());
     }

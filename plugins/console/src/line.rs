@@ -33,12 +33,16 @@ pub(crate) fn render(notification: &Notification, colour: bool) -> String {
 }
 
 fn line(group: &Group, colour: bool) -> String {
+    let sentence = paint(&tell::plain_sentence(group), BOLD, colour).into_owned();
+    if group.kind == tell::MONITOR_KIND {
+        return sentence;
+    }
     let mut parts = Vec::new();
     if let Some(severity) = group.severity {
         let word = tell::severity_word(severity).to_uppercase();
         parts.push(paint(&word, sgr(severity), colour).into_owned());
     }
-    parts.push(paint(&tell::plain_sentence(group), BOLD, colour).into_owned());
+    parts.push(sentence);
     let about = about(group);
     if !about.is_empty() {
         parts.push(paint(&format!("({about})"), DIM, colour).into_owned());
@@ -49,7 +53,7 @@ fn line(group: &Group, colour: bool) -> String {
 /// Kind and labels, shortly: `kind=backup, host=db1`.
 fn about(group: &Group) -> String {
     let mut words = Vec::new();
-    if group.kind != tell::DEFAULT_KIND && group.kind != tell::MONITOR_KIND {
+    if group.kind != tell::DEFAULT_KIND {
         words.push(format!("kind={}", word(&group.kind)));
     }
     words.extend(group.labels.iter().take(LABELS).map(|label| format!("{}={}", word(&label.name), word(&label.value))));
@@ -132,8 +136,9 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_is_its_text_alone() {
-        let group = Group { kind: "monitor".into(), ..testing::group("`x` is *3*", 1) };
+    fn a_monitor_is_its_text_alone_whatever_else_is_known_of_it() {
+        let (severity, labels) = (Some(Severity::Error), vec![label("monitor", "queue")]);
+        let group = Group { kind: "monitor".into(), severity, labels, ..testing::group("`x` is *3*", 1) };
         check(vec![group.clone()], "`x` is *3*\n");
         check(vec![Group { count: 4, ..group }], "`x` is *3* (4 times)\n");
     }

@@ -96,9 +96,7 @@ pub(crate) fn users_page(call: &Call<'_, Config>, limit: usize, cursor: &str) ->
         url.push_str("&cursor=");
         url.push_str(&query_value(cursor));
     }
-    let mut request = Request::get(url);
-    request.answer_bytes = PAGE_BYTES;
-    ask(call, &request)
+    ask(call, &Request::get(url).answer_bytes(PAGE_BYTES))
 }
 
 /// Posts a message. Slack is told not to look for names or links in it and not to show previews.

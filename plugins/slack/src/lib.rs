@@ -13,6 +13,7 @@ use mag_plugin_sdk::config::mistake;
 use mag_plugin_sdk::http::Url;
 use mag_plugin_sdk::{
     About, Call, ConfigError, Delivered, Egress, Failure, Markup, Notification, Prepared, Secrets, Sender, delivered,
+    text,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -91,8 +92,11 @@ impl Sender for Slack {
 
     fn prepare(call: &Call<'_, Config>) -> Result<Prepared, Failure> {
         api::auth_test(call)?;
-        let state = users::look_up(call)?;
-        Ok(Prepared { state: state.to_bytes(), valid_for_ms: Some(VALID_FOR_MS) })
+        let users = users::look_up(call)?;
+        for name in users.nobody(call.config) {
+            say(&format!("mention {} is nobody in this workspace, left out", text::quote(name)));
+        }
+        Ok(Prepared { state: users.to_bytes(), valid_for_ms: Some(VALID_FOR_MS) })
     }
 
     fn send(call: &Call<'_, Config>, notification: &Notification) -> Result<Delivered, Failure> {
@@ -108,6 +112,12 @@ impl Sender for Slack {
         let receipt = serde_json::to_vec(&Receipt { channel: posted.channel, ts: posted.ts }).ok();
         Ok(Delivered { receipt, ..delivered() })
     }
+}
+
+/// A line on standard error, which mag logs.
+#[expect(clippy::print_stderr, reason = "a component's only log")]
+fn say(line: &str) {
+    eprintln!("{line}");
 }
 
 /// What is needed to change the message or to answer under it.

@@ -231,6 +231,18 @@ fn a_display_name_serves_when_no_user_has_that_name() {
 }
 
 #[test]
+fn a_name_that_nobody_has_is_told_once_as_it_was_written() {
+    let users = users::Users::from_bytes(STATE);
+    let names = |list: &[&str]| list.iter().map(|&name| name.to_owned()).collect();
+    let config = Config {
+        mention: names(&["@Ann", "@Ghost", "bob"]),
+        mention_monitor: names(&["ghost", "carol", "eve"]),
+        ..Config::default()
+    };
+    assert_eq!(users.nobody(&config), ["@Ghost", "eve"]);
+}
+
+#[test]
 fn nobody_is_looked_up_when_nobody_is_mentioned() {
     let http = FakeHttp::answering(200, r#"{"ok":true}"#);
     let config = r##"{"channel":"#ops","secrets":{"token":"P"}}"##;

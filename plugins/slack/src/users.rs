@@ -30,6 +30,13 @@ impl Users {
         serde_json::from_slice(state).unwrap_or_default()
     }
 
+    /// The names in the config that nobody has, each once, as they are written there.
+    pub(crate) fn nobody<'c>(&self, config: &'c Config) -> Vec<&'c str> {
+        let mut asked = BTreeSet::new();
+        let names = config.mention.iter().chain(&config.mention_monitor);
+        names.filter(|name| self.id(name).is_none() && asked.insert(wanted(name))).map(String::as_str).collect()
+    }
+
     /// The id of a name in the config.
     pub(crate) fn id(&self, name: &str) -> Option<&str> {
         self.users.get(&wanted(name)).map(String::as_str)

@@ -1,6 +1,7 @@
 //! The JSON body, as receivers rely on it: version 1. Names and types only change together with `version`.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use mag_plugin_sdk::tell::severity_word;
 use mag_plugin_sdk::time::rfc3339_ms;
@@ -53,6 +54,36 @@ struct BodyLink<'a> {
     rel: &'a str,
     title: &'a str,
     url: &'a str,
+}
+
+/// Room for the numbers of what is left out.
+const COUNTS_BYTES: usize = 64;
+
+impl Body<'_> {
+    /// The same in at most `max` bytes of JSON: groups that do not fit any more are only counted. Escapes can make a text
+    /// six times as long as it was in the notification.
+    pub(crate) fn fit(mut self, max: usize) -> Self {
+        if length(&self) <= max {
+            return self;
+        }
+        let groups = mem::take(&mut self.groups);
+        let mut room = max.saturating_sub(length(&self) + COUNTS_BYTES);
+        for group in groups {
+            if let Some(left) = room.checked_sub(length(&group) + 1) {
+                room = left;
+                self.groups.push(group);
+            } else {
+                self.omitted_groups = self.omitted_groups.saturating_add(1);
+                self.omitted_messages = self.omitted_messages.saturating_add(group.count);
+            }
+        }
+        self
+    }
+}
+
+/// In bytes of JSON; these types have nothing that JSON cannot express.
+fn length(value: &impl Serialize) -> usize {
+    serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
 impl<'a> From<&'a Notification> for Body<'a> {

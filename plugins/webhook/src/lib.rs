@@ -29,6 +29,8 @@ pub struct Config {
     pub headers: BTreeMap<String, String>,
 }
 
+/// mag lets no larger body out of a sandbox.
+const BODY_BYTES: usize = 1024 * 1024;
 /// Headers that the sender or the connection sets itself.
 const OWN_HEADERS: [&str; 10] = [
     "connection",
@@ -72,7 +74,7 @@ impl Sender for Webhook {
             .header("idempotency-key", &notification.id)
             .header("webhook-id", &notification.id)
             .header("webhook-timestamp", (call.now_ms / 1_000).to_string())
-            .json(&body::Body::from(notification));
+            .json(&body::Body::from(notification).fit(BODY_BYTES));
         for (name, value) in &call.config.headers {
             request = request.header(name, value);
         }

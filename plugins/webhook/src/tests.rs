@@ -34,6 +34,21 @@ fn posted(notification: &Notification) -> Value {
 }
 
 #[test]
+fn what_escapes_make_too_large_is_counted_instead_of_told() {
+    let small = |n| group("disk full", n);
+    let large = |n| group(&"\u{1}".repeat(64 * 1024), n);
+    let groups = vec![large(9), small(8), large(7), large(6), large(5), small(4)];
+    let title = "139 messages in 16 groups".to_owned();
+    let all = Notification { title, omitted_groups: 10, omitted_messages: 100, ..notification(groups) };
+    let told = posted(&all);
+    assert!(told.to_string().len() <= BODY_BYTES);
+    let counts: Vec<u64> =
+        told["groups"].as_array().unwrap().iter().map(|group| group["count"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [9, 8, 7, 4]);
+    assert_eq!((&told["omitted_groups"], &told["omitted_messages"]), (&json!(12), &json!(111)));
+}
+
+#[test]
 fn the_request_carries_the_id_the_time_and_the_operators_headers() {
     let http = FakeHttp::answering(200, "ok");
     let all = full();
