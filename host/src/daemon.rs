@@ -112,14 +112,20 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
         error = store.failure() => bail!("the store failed while mag stopped ({error})"),
         ended = all_in => ended.context("the engine broke off")?.context("the engine could not write everything")?,
         () = tokio::time::sleep(STOP_LIMIT) => {
-            bail!("the store did not take everything within {} s; what was not acknowledged is lost", STOP_LIMIT.as_secs())
+            bail!("not everything was written within {} s; what was not acknowledged may be lost", STOP_LIMIT.as_secs())
         }
     }
     telling.cancel();
-    finish(tasks).await;
-    tidying.await.context("the task that trims the history broke off")?;
-    drop(store);
-    tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")?;
+    let all_told = async {
+        finish(tasks).await;
+        tidying.await.context("the task that trims the history broke off")?;
+        drop(store);
+        tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")
+    };
+    let Ok(ended) = tokio::time::timeout(END_LIMIT, all_told).await else {
+        bail!("the store could not be written at the end; what was under way goes on at the next start")
+    };
+    ended?;
     tracing::info!("stopped, everything is in the store");
     Ok(())
 }
@@ -225,6 +231,9 @@ async fn watch(tasks: &mut JoinSet<()>) -> Infallible {
 
 /// How long a stop waits until what came in is on disk; with what is told after it, a stop takes less than 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
+
+/// How long the end may take then: a little more than calls in flight are waited for.
+const END_LIMIT: Duration = Duration::from_millis(5_700);
 
 /// Between two looks for history that is old enough to forget.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);

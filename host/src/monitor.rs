@@ -96,14 +96,17 @@ impl<E: Endpoint> Monitor<E> {
                 biased;
                 () = stop.cancelled() => return,
                 () = sleep_until(refresh_at) => {
-                    let refreshed = self.refresh().await;
+                    let Some(refreshed) = stop.run_until_cancelled(self.refresh()).await else { return };
                     // A token that could not be renewed is tried again as soon as the next poll is due.
                     let wait = if refreshed.is_ok() { refresh_every } else { Some(self.config.interval) };
                     refresh_at = wait.map(|wait| clock.instant() + wait);
                     self.note(refreshed, "its token could not be renewed");
                     continue;
                 }
-                _ = polls.tick() => self.poll(clock.instant()).await,
+                _ = polls.tick() => {
+                    let Some(polled) = stop.run_until_cancelled(self.poll(clock.instant())).await else { return };
+                    polled
+                }
             };
             let alert = self.note(polled, "nothing was checked").flatten();
             if let Some(text) = alert

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -193,12 +193,14 @@ pub fn open(
         None => Connection::open_in_memory()?,
     };
     conn.set_prepared_statement_cache_capacity(64);
-    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
-    schema::check(&conn)?;
-    conn.pragma_update(None, "journal_mode", "WAL")?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    schema::migrate(&mut conn)?;
-    let (routing, recovered) = start::recover(&mut conn, routing, senders, &clock)?;
+    let (routing, recovered) = loop {
+        match fit(&mut conn, routing, senders, &clock) {
+            Err(OpenError::Sqlite(error)) if is_busy(&error) => {
+                tracing::warn!("the store is locked by another program; waiting until it can be written");
+            }
+            fitted => break fitted?,
+        }
+    };
     // From here on the writer waits by itself, and says so.
     conn.busy_timeout(Duration::ZERO)?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
@@ -219,6 +221,26 @@ pub fn open(
     Ok((Store { commands, failed: watch_failed }, Running { thread, _lock: lock }, recovered))
 }
 
+/// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
+fn fit(
+    conn: &mut Connection,
+    routing: &Routing,
+    senders: &[String],
+    clock: &clock::Clock,
+) -> Result<(Routing, Recovered), OpenError> {
+    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
+    schema::check(conn)?;
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    schema::migrate(conn)?;
+    Ok(start::recover(conn, routing, senders, clock)?)
+}
+
+/// Whether another connection holds the file for a moment; trying again helps.
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
 /// Checks a store's ledger against its rows, reading only; returns one sentence for each that does not balance.
 ///
 /// # Errors
@@ -231,7 +253,8 @@ pub fn verify(path: &Path) -> Result<Vec<String>, OpenError> {
 
 /// A file of its own, because SQLite's locks come and go with its transactions.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
+    // The same file by another name has the same lock.
+    let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
     name.push(".lock");
     let lock_path = PathBuf::from(name);
     let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };

@@ -190,8 +190,10 @@ impl Core {
 
     fn sweep(&mut self, route: RouteIndex, started: Millis, now: Millis) {
         let windows = self.windows.take_route(route);
-        let left: VecDeque<Closed> =
+        let mut left: VecDeque<Closed> =
             windows.into_iter().map(|window| self.close(window, started, now, Reason::Time)).collect();
+        // What the store does not know yet goes first, because acks wait for it.
+        left.make_contiguous().sort_by_key(|closed| (closed.added == 0, closed.row));
         if !left.is_empty() {
             self.last_sweep += 1;
             self.sweeps.push_back(Sweep { number: self.last_sweep, left });
@@ -235,7 +237,7 @@ impl Core {
 
     /// What the next transaction holds, and who is to be told when it is on disk.
     ///
-    /// Of a long sweep it holds a part; then the acks wait for the last part, because the sweep may hold their messages.
+    /// Of a long sweep it holds a part; the acks wait as long as the rest holds messages that the store does not know.
     pub fn changes(&mut self) -> (Changes, Vec<Ack>) {
         let mut changes = Changes { closed: std::mem::take(&mut self.closed), ..Changes::default() };
         for slot in std::mem::take(&mut self.changed) {
@@ -247,7 +249,8 @@ impl Core {
             changes.clocks.push(SavedClock { route: self.routes.get(route).id.clone(), running });
         }
         changes.sweep = self.part_of_sweep();
-        let acks = if self.sweeps.is_empty() { std::mem::take(&mut self.acks) } else { Vec::new() };
+        let unsaved = |sweep: &Sweep| sweep.left.front().is_some_and(|closed| closed.added > 0);
+        let acks = if self.sweeps.iter().any(unsaved) { Vec::new() } else { std::mem::take(&mut self.acks) };
         (changes, acks)
     }
 

@@ -129,6 +129,12 @@ impl Started {
                 Err(Failure { progress, maybe_delivered: maybe_delivered || noted.maybe_delivered, ..noted })
             }
             (Ok(Err(told)), None) => Err(self.told(told)),
+            // Whoever was asked did not answer in time: that is not the plugin's doing, and it may have arrived.
+            (Err((Fault::Timeout, said)), _) if sent => {
+                let code = Fault::Timeout.code();
+                let failure = self.failure(FailureKind::Retry, code, &format!("{code}: {said}"));
+                Err(Failure { maybe_delivered: true, ..failure })
+            }
             (Err((fault, said)), _) => {
                 let words = last_words(&stderr).filter(|_| fault == Fault::Trap);
                 let said = words.map_or_else(|| said.clone(), |words| format!("{said}; it said: {words}"));

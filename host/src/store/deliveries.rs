@@ -145,10 +145,12 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Delivery>> {
     Ok(deliveries)
 }
 
-/// When attempts began since `since`, oldest first: what a destination's budget has spent already.
-pub(super) fn attempts_since(conn: &Connection, since: Millis) -> Result<Vec<(String, Millis)>> {
-    let mut statement = conn.prepare("SELECT sender, started FROM attempts WHERE started >= ?1 ORDER BY started")?;
-    let attempts = statement.query_map([int(since)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
+/// When attempts began, oldest first: what a destination's budget has spent already. What began long after now, by a
+/// clock that was set back since, says nothing about it.
+pub(super) fn attempts_between(conn: &Connection, from: Millis, to: Millis) -> Result<Vec<(String, Millis)>> {
+    let mut statement =
+        conn.prepare("SELECT sender, started FROM attempts WHERE started BETWEEN ?1 AND ?2 ORDER BY started")?;
+    let attempts = statement.query_map([int(from), int(to)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
     attempts.collect()
 }
 

@@ -43,7 +43,11 @@ pub(super) fn recover(
         windows: windows::load(conn)?,
         clocks: windows::load_clocks(conn)?,
         deliveries: deliveries::load(conn)?,
-        attempts: deliveries::attempts_since(conn, now.saturating_sub(BUDGET_MILLIS))?,
+        attempts: deliveries::attempts_between(
+            conn,
+            now.saturating_sub(BUDGET_MILLIS),
+            now.saturating_add(BUDGET_MILLIS),
+        )?,
         buried,
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
     };

@@ -20,10 +20,15 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, routing: &Routing, mov
         }
     }
     let mut woken = Vec::new();
-    let by_count = changes.closed.iter().map(|closed| (0, closed));
-    let by_clock = changes.sweep.iter().flat_map(|part| part.closed.iter().map(|closed| (part.number, closed)));
-    for (sweep, closed) in by_count.chain(by_clock) {
-        close(conn, closed, sweep, routing, moves, &mut woken)?;
+    for closed in &changes.closed {
+        close(conn, closed, 0, routing, moves, &mut woken)?;
+    }
+    if let Some(part) = &changes.sweep {
+        // Nobody is woken for a part: the writer wakes all when the sweep is whole.
+        let mut not_yet = Vec::new();
+        for closed in &part.closed {
+            close(conn, closed, part.number, routing, moves, &mut not_yet)?;
+        }
     }
     for clock in &changes.clocks {
         write_clock(conn, clock)?;

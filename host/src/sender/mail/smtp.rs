@@ -159,7 +159,9 @@ fn refused(error: &Error) -> Refused {
 /// A login that is refused for now, or a connection that breaks, is not a wrong password.
 fn refused_login(error: &Error) -> Refused {
     if error.is_permanent() || error.is_client() {
-        Refused::Login(format!("the server refused the login: {}", words(error)))
+        // Its words may repeat what it was sent, encoded, and nobody can take the password out of that again.
+        let status = error.status().map_or_else(String::new, |status| format!(" with {status}"));
+        Refused::Login(format!("the server refused the login{status}: check smtp.username and secrets.smtp_password"))
     } else {
         Refused::Later(words(error))
     }
