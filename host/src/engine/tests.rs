@@ -191,6 +191,28 @@ async fn a_long_sweep_is_told_whole() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn acks_wait_only_for_the_part_of_a_sweep_that_is_not_saved_yet() {
+    let now = tokio::time::Instant::now();
+    let mut core = Core::new(Routes::new(&root(30)), 1);
+    let batch = |texts: std::ops::Range<u32>| Batch {
+        entries: texts.map(|n| entry(&format!("text {n}"), 1)).collect(),
+        ack: None,
+    };
+    core.count(batch(0..2_500), NOON, now);
+    drop(core.changes());
+    core.count(batch(2_000..2_500), NOON, now);
+    let (_, route) = core.next_ring().expect("a clock runs");
+    core.ring(route, NOON + 30_000);
+    let (progress, _acked) = watch::channel(0);
+    let ack = Ack { progress: Arc::new(progress), upto: 1 };
+    core.count(Batch { entries: Vec::new(), ack: Some(ack) }, NOON, now);
+    let (first, acks) = core.changes();
+    let part = first.sweep.expect("the sweep begins");
+    assert_eq!((part.closed.len(), part.whole, acks.len()), (1_000, false, 1));
+    assert_eq!(part.closed.iter().map(|closed| closed.added).sum::<u64>(), 500);
+}
+
+#[tokio::test(start_paused = true)]
 async fn windows_go_on_after_a_stop_with_the_time_they_had_left() {
     let (_folder, path) = file();
     let rig = Rig::start(&root(30), &path);

@@ -137,6 +137,29 @@ async fn a_token_that_cannot_be_renewed_stays_and_is_tried_again() {
     assert_eq!(posts, 2, "after 100 s and one interval later");
 }
 
+/// Takes every request and answers none.
+struct Silent;
+
+impl Endpoint for Silent {
+    async fn fetch(&self, _fetch: Fetch) -> Result<Answer, EgressError> {
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_does_not_wait_for_an_endpoint_that_never_answers() {
+    let (batches, _receiver) = mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let secrets = BTreeMap::from([(TOKEN.to_owned(), "first".to_owned())]);
+    let monitor = Monitor::new(campaigns(), secrets, Silent);
+    let task = tokio::spawn(monitor.run(batches, Clock::derived(0), stop.clone()));
+    tokio::time::sleep(MINUTES_5 * 2).await;
+    stop.cancel();
+    let asked = Instant::now();
+    task.await.expect("the monitor does not panic");
+    assert_eq!(asked.elapsed(), Duration::ZERO);
+}
+
 #[track_caller]
 fn check_shape(answer: &str, expect: &str) {
     let error = Snapshot::read(answer.as_bytes(), &campaigns()).expect_err("this is no good answer");

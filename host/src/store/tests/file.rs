@@ -25,6 +25,16 @@ async fn a_store_that_is_in_use_is_refused_with_the_pid_of_whoever_has_it() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_in_use_is_refused_under_another_name_too() {
+    let (folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let other = folder.path().join("other.db");
+    std::os::unix::fs::symlink(&path, &other).expect("a link");
+    assert!(matches!(refused(&other), OpenError::Locked { .. }));
+    rig.stop();
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused_untouched() {
     let (_folder, path) = file();
     Rig::simple(Some(&path)).stop();

@@ -71,6 +71,21 @@ async fn what_waits_for_or_is_under_way_to_a_sender_that_is_gone_goes_to_the_dea
 }
 
 #[tokio::test]
+async fn attempts_from_the_future_of_a_clock_that_was_set_back_spend_no_budget() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    rig.close(vec![group("root", "a", 3)]).await;
+    rig.freeze(Freeze { sender: "console".into(), max_groups: 1, split: false }).await.expect("told");
+    rig.stop();
+    let conn = Connection::open(&path).expect("the file opens");
+    conn.execute("UPDATE attempts SET started = started + 3600000", []).expect("an hour later");
+    drop(conn);
+    let rig = Rig::simple(Some(&path));
+    assert_eq!(rig.recovered.attempts, []);
+    rig.stop();
+}
+
+#[tokio::test]
 async fn an_attempt_that_was_under_way_goes_on_as_the_next_one_with_the_same_id_and_content() {
     let (_folder, path) = file();
     let rig = Rig::simple(Some(&path));
