@@ -192,7 +192,7 @@ async fn a_long_sweep_is_told_whole() {
 
 #[tokio::test(start_paused = true)]
 async fn acks_wait_only_for_the_part_of_a_sweep_that_is_not_saved_yet() {
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     let mut core = Core::new(Routes::new(&root(30)), 1);
     let batch = |texts: std::ops::Range<u32>| Batch {
         entries: texts.map(|n| entry(&format!("text {n}"), 1)).collect(),
