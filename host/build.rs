@@ -46,7 +46,7 @@ fn run() -> Result<(), String> {
     let out = folder("OUT_DIR")?;
     let guests = target_dir(&out)?;
     build(&workspace, &guests)?;
-    let list = list(&guests)?;
+    let list = list(&guests, &out)?;
     let path = out.join("bundled.rs");
     fs::write(&path, list).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
@@ -98,16 +98,15 @@ fn build(workspace: &Path, guests: &Path) -> Result<(), String> {
 }
 
 /// Rust source: name and bytes of each. The files are named where they lie, not copied.
-fn list(guests: &Path) -> Result<String, String> {
+fn list(guests: &Path, out: &Path) -> Result<String, String> {
     let mut list =
         String::from("/// Name and component of each bundled plugin.\nconst BUNDLED: &[(&str, &[u8])] = &[\n");
     for name in BUNDLED {
-        let path = guests.join(TARGET).join(PROFILE).join(format!("mag_plugin_{name}.wasm"));
-        if !path.is_file() {
-            return Err(format!("cargo built no {}", path.display()));
-        }
-        // Deleted by hand, they are built again.
-        println!("cargo::rerun-if-changed={}", path.display());
+        let built = guests.join(TARGET).join(PROFILE).join(format!("mag_plugin_{name}.wasm"));
+        // A copy, because cargo would take the shared file, newer than the start of this script, for a change to build
+        // for once more.
+        let path = out.join(format!("{name}.wasm"));
+        fs::copy(&built, &path).map_err(|error| format!("cargo built no {}: {error}", built.display()))?;
         writeln!(list, "    ({name:?}, include_bytes!({path:?})),").map_err(|error| error.to_string())?;
     }
     list.push_str("];\n");
