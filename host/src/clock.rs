@@ -58,6 +58,14 @@ impl Clock {
     }
 }
 
+/// Waits until then; for ever when there is no such time.
+pub async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// Whole milliseconds of a duration; 584 million years and more are cut.
 #[must_use]
 pub fn as_millis(duration: Duration) -> u64 {

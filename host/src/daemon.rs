@@ -42,8 +42,10 @@ pub struct Ready {
 ///
 /// All that is wrong with the config's secrets, plugins and monitors.
 pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result<Ready> {
+    // All that are missing are told at once, before anything else is looked at.
+    let secrets = config.read_secrets(env)?;
     let senders = load_senders(&config, &Host::new(host)?, env)?;
-    let monitors = monitor::all(&config, env)?;
+    let monitors = monitor::all(&config, secrets.monitors)?;
     Ok(Ready { config, senders, monitors })
 }
 
@@ -53,7 +55,6 @@ pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result
 ///
 /// All that cannot be loaded, each with its place and the reason.
 pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Result<Vec<Sender>> {
-    config.read_secrets(env)?;
     let mut loaded = Vec::new();
     let mut wrong = Vec::new();
     for sender in &config.senders {

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Clock, as_millis};
+use crate::clock::{Clock, as_millis, sleep_until};
 use crate::config::Rate;
 use crate::message::Notification;
 use crate::sender::{Delivered, Failure, FailureKind, Prepared};
@@ -387,13 +387,6 @@ impl<P: Plugin> Task<P> {
 /// What the store froze before it heard that nobody waits any more.
 fn late(mut frozen: oneshot::Receiver<Delivery>) -> Option<Delivery> {
     frozen.try_recv().ok()
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Returns when a call has gone on long enough after the stop.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, sleep_until};
 use crate::message::{Ack, Batch, RouteIndex};
 use crate::store::{Committed, Stopped, Store};
 
@@ -145,12 +145,5 @@ async fn next_event(
             rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
         }
         batch = batches.recv(), if !stopping && !core.is_full() => Event::Batch(batch),
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
     }
 }

@@ -13,8 +13,8 @@ use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::clock::Clock;
-use crate::config::{self, AlertIf, Comparison, Config, Env};
+use crate::clock::{Clock, sleep_until};
+use crate::config::{self, AlertIf, Comparison, Config, SecretValue};
 use crate::egress::{Answer, Client, EgressError, Fetch, sensitive};
 use crate::limits;
 use crate::message::{Batch, Entry, Labels, MONITOR_KIND, Message};
@@ -63,18 +63,20 @@ pub struct Monitor<E = Client> {
     last_errors: BTreeMap<&'static str, String>,
 }
 
-/// Every monitor of the config, its secrets read.
+/// Values of secrets: by monitor, then by name.
+type MonitorSecrets = BTreeMap<String, BTreeMap<String, SecretValue>>;
+
+/// Every monitor of the config, with the values of its secrets.
 ///
 /// # Errors
 ///
-/// A secret is missing, or a URL cannot be used.
-pub fn all(config: &Config, env: &Env<'_>) -> anyhow::Result<Vec<Monitor>> {
-    let mut secrets = config.read_secrets(env)?;
+/// A URL cannot be used.
+pub fn all(config: &Config, mut secrets: MonitorSecrets) -> anyhow::Result<Vec<Monitor>> {
     let mut monitors = Vec::new();
     for monitor in &config.monitors {
         let urls = [Some(&monitor.url), monitor.token_refresh.as_ref().map(|refresh| &refresh.url)];
         let client = Client::for_typed(urls.into_iter().flatten())?;
-        let values = secrets.monitors.remove(&monitor.name).unwrap_or_default();
+        let values = secrets.remove(&monitor.name).unwrap_or_default();
         let values = values.into_iter().map(|(name, value)| (name, value.0)).collect();
         monitors.push(Monitor::new(monitor.clone(), values, client));
     }
@@ -213,13 +215,6 @@ fn ticks(now: Instant, interval: Duration) -> tokio::time::Interval {
     let mut ticks = tokio::time::interval_at(now + interval, interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    match at {
-        Some(at) => tokio::time::sleep_until(at).await,
-        None => std::future::pending().await,
-    }
 }
 
 fn holds(alert: AlertIf, delta: f64) -> bool {

@@ -59,6 +59,7 @@ struct Found {
 }
 
 async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
+    config.read_secrets(&env)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
     let mut found = Vec::new();
     for sender in daemon::load_senders(config, &host, &env)? {

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ledger::Moves;
-use super::{Attempted, Changes, Committed, Delivery, Freeze, Routing, deliveries, queue, start, windows};
+use super::{Attempted, Changes, Committed, Delivery, Freeze, Routing, deliveries, is_busy, queue, start, windows};
 use crate::clock::{Clock, as_millis};
 use crate::limits;
 use crate::message::Millis;
@@ -105,9 +105,7 @@ impl Writer {
                 Ok(effects) => return Ok((effects, begun.elapsed())),
                 Err(error) => {
                     let (pause, why) = match error.sqlite_error_code() {
-                        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                            (BUSY_PAUSE, "is locked by another program")
-                        }
+                        _ if is_busy(&error) => (BUSY_PAUSE, "is locked by another program"),
                         Some(ErrorCode::DiskFull) => (FULL_PAUSE, "is on a full disk"),
                         _ => return Err(error),
                     };
