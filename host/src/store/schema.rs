@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x6d61_6731;
 
 /// Every step from an empty file to today's; the schema's version is how many were done.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
 const FIRST: &str = "
 CREATE TABLE meta (
@@ -170,6 +170,34 @@ CREATE TABLE silences (
   created_by TEXT NOT NULL,
   comment    TEXT NOT NULL,
   updated    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// What a sender's trouble needs: how far a delivery was tried, what another sender was told of it, what a living message
+/// stands for, and how long a destination wants to be left alone.
+///
+/// A delivery's `state` is now also `queued`: frozen, and waiting for its sender to be free.
+const SECOND: &str = "
+ALTER TABLE deliveries ADD COLUMN reason TEXT;
+ALTER TABLE deliveries ADD COLUMN cause TEXT;
+ALTER TABLE deliveries ADD COLUMN previous BLOB;
+ALTER TABLE deliveries ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN limited INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN faults INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE deliveries ADD COLUMN tried_ms INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE delivery_groups ADD COLUMN shown INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE delivery_groups ADD COLUMN shown_since INTEGER;
+ALTER TABLE delivery_groups ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE queue ADD COLUMN escalated INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE receipts ADD COLUMN posted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE receipts ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE receipts ADD COLUMN count INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE senders (
+  sender       TEXT PRIMARY KEY,
+  paused_until INTEGER
 ) STRICT, WITHOUT ROWID;
 ";
 
