@@ -148,7 +148,7 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
         routing.add(route.id.clone(), route.senders.clone());
     }
     let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
-    Ok(store::open(config.store.path.as_deref(), &routing, &names, clock.clone())?)
+    Ok(store::open(&store::Settings::new(config.store.path.as_deref()), &routing, &names, clock.clone())?)
 }
 
 fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restored, recovered: &Recovered) {

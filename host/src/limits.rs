@@ -1,5 +1,7 @@
 //! Every bound that is not in the config, unit last in the name.
 
+use std::time::Duration;
+
 /// A longer text is cut here: what a person reads in a notification is a few lines, and 64 KiB is the Go scanner's own limit.
 pub const TEXT_BYTES: usize = 64 * 1024;
 /// A longer NDJSON line is skipped to its end and answered with an error.
@@ -66,6 +68,10 @@ pub const PENDING_CLOSED: usize = 10_000;
 pub const STORE_QUEUE: usize = 256;
 /// Commands that one transaction takes together: one fsync for many.
 pub const STORE_GROUP_COMMIT: usize = 64;
+/// Pages in the WAL before a commit copies them into the file: 4 MiB, SQLite's own choice.
+pub const CHECKPOINT_PAGES: u32 = 1_000;
+/// Between two tries while the disk is full: soon enough once there is room, rarely enough to cost nothing.
+pub const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// Groups told by one notification when the plugin names no limit of its own.
 pub const NOTIFICATION_GROUPS: u32 = 1_000;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -176,22 +176,56 @@ impl Running {
     }
 }
 
+/// Where the file is, and how it is used.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database file; `None` keeps everything in memory.
+    pub path: Option<PathBuf>,
+    /// Through which of SQLite's registered file systems the file is reached; `None` is SQLite's own choice. Tests put
+    /// faults there.
+    pub vfs: Option<String>,
+    /// Pages in the WAL before a commit also copies them into the file.
+    pub checkpoint_pages: u32,
+    /// Between two tries while the disk is full.
+    pub full_pause: Duration,
+}
+
+impl Settings {
+    /// The settings of a file, or of a store in memory.
+    #[must_use]
+    pub fn new(path: Option<&Path>) -> Self {
+        Self {
+            path: path.map(Path::to_owned),
+            vfs: None,
+            checkpoint_pages: limits::CHECKPOINT_PAGES,
+            full_pause: limits::FULL_PAUSE,
+        }
+    }
+
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let Some(path) = &self.path else { return Connection::open_in_memory() };
+        let conn = match &self.vfs {
+            Some(vfs) => Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs.as_str())?,
+            None => Connection::open(path)?,
+        };
+        conn.pragma_update(None, "wal_autocheckpoint", self.checkpoint_pages)?;
+        Ok(conn)
+    }
+}
+
 /// Opens or makes the file, fits it to the config and starts the writer.
 ///
 /// # Errors
 ///
 /// The file is in use, is not mag's, is newer, or cannot be read or written.
 pub fn open(
-    path: Option<&Path>,
+    settings: &Settings,
     routing: &Routing,
     senders: &[String],
     clock: clock::Clock,
 ) -> Result<(Store, Running, Recovered), OpenError> {
-    let lock = path.map(lock).transpose()?;
-    let mut conn = match path {
-        Some(path) => Connection::open(path)?,
-        None => Connection::open_in_memory()?,
-    };
+    let lock = settings.path.as_deref().map(lock).transpose()?;
+    let mut conn = settings.connect()?;
     conn.set_prepared_statement_cache_capacity(64);
     let (routing, recovered) = loop {
         match fit(&mut conn, routing, senders, &clock) {
@@ -213,6 +247,7 @@ pub fn open(
         armed: HashMap::new(),
         sweeping: HashSet::new(),
         trim: limits::TRIM_DELIVERIES,
+        full_pause: settings.full_pause,
     };
     let thread = thread::Builder::new()
         .name("store".to_owned())
@@ -247,7 +282,7 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 ///
 /// The file cannot be read.
 pub fn verify(path: &Path) -> Result<Vec<String>, OpenError> {
-    let conn = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     Ok(start::verify(&conn)?)
 }
 

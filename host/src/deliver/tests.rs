@@ -142,7 +142,8 @@ impl Setup {
     fn start(&self) -> Run {
         let mut routing = Routing::new(&["hook".to_owned()]);
         routing.add("root".into(), vec!["hook".to_owned()]);
-        let opened = store::open(self.path.as_deref(), &routing, &["hook".to_owned()], self.clock.clone());
+        let settings = store::Settings::new(self.path.as_deref());
+        let opened = store::open(&settings, &routing, &["hook".to_owned()], self.clock.clone());
         let (store, writer, found) = opened.expect("the store opens");
         let ago = |began: u64| Duration::from_millis(self.clock.now().saturating_sub(began));
         let spent = found.attempts.into_iter().map(|(_, began)| ago(began)).collect();

@@ -75,7 +75,7 @@ impl Rig {
         let clock = Clock::derived(NOON);
         let senders = ["console".to_owned(), "hook".to_owned()];
         let (store, running, mut recovered) =
-            store::open(Some(path), &routing, &senders, clock.clone()).expect("the store opens");
+            store::open(&store::Settings::new(Some(path)), &routing, &senders, clock.clone()).expect("the store opens");
         let mut core = Core::new(routes, recovered.next_row);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);

@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub(super) sweeping: HashSet<u64>,
     /// Deliveries trimmed in one transaction, so that nobody waits long for it.
     pub(super) trim: u32,
+    /// Between two tries while the disk is full.
+    pub(super) full_pause: Duration,
 }
 
 /// What a transaction did, kept apart until it is committed.
@@ -106,7 +108,7 @@ impl Writer {
                 Err(error) => {
                     let (pause, why) = match error.sqlite_error_code() {
                         _ if is_busy(&error) => (BUSY_PAUSE, "is locked by another program"),
-                        Some(ErrorCode::DiskFull) => (FULL_PAUSE, "is on a full disk"),
+                        Some(ErrorCode::DiskFull) => (self.full_pause, "is on a full disk"),
                         _ => return Err(error),
                     };
                     if !said && first.elapsed() >= SAY_AFTER {
@@ -192,7 +194,5 @@ impl Writer {
 
 /// Between two tries while somebody else holds the file.
 const BUSY_PAUSE: Duration = Duration::from_millis(20);
-/// Between two tries while the disk is full.
-const FULL_PAUSE: Duration = Duration::from_millis(500);
 /// Somebody looking at the file by hand is no news; this long is.
 const SAY_AFTER: Duration = Duration::from_secs(5);
