@@ -15,6 +15,7 @@ mod black_box {
     mod digest;
     mod email;
     mod environment;
+    mod kill_loop;
     mod monitor;
     mod ndjson;
     mod plugins;

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use anyhow::ensure;
 use clap::Args;
 
-use crate::load::{self, Format, Share};
-use crate::process::{Process, build_mag, now};
+use mag_testkit::load::{self, Format, Share};
+use mag_testkit::now;
+
+use crate::process::{Measured, Reference, named_or_built};
 use crate::report::{self, Run};
 
 #[derive(Args)]
@@ -22,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_values_t = [1_000, 100_000], value_parser = clap::value_parser!(u32).range(1..))]
     keys: Vec<u32>,
     /// What is spoken
-    #[arg(long, value_enum, default_value = "classic")]
+    #[arg(long, value_parser = Format::named, default_value = "classic")]
     format: Format,
     /// Runs of each; they alternate
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,10 +38,9 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let mag = match &arguments.mag {
-        _ if arguments.reference_only => None,
-        Some(binary) => Some(binary.clone()),
-        None => Some(build_mag()?),
+    let mag = match arguments.reference_only {
+        true => None,
+        false => Some(named_or_built(arguments.mag.as_deref())?),
     };
     for &keys in &arguments.keys {
         let (messages, connections) = (arguments.messages, arguments.connections);
@@ -53,8 +54,8 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         for _ in 0..arguments.runs {
             reference.push(run_reference(&shares, messages)?);
             if let Some(binary) = &mag {
-                let process = Process::mag(binary)?;
-                ours.push(measure(&shares, process.address, &process)?);
+                let mag = Measured::start(binary)?;
+                ours.push(measure(&shares, mag.address(), || mag.cpu_seconds())?);
             }
         }
         report::print(f64::from(messages), &ours, &reference);
@@ -64,18 +65,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn run_reference(shares: &[Share], messages: u32) -> anyhow::Result<Run> {
     // One connection more than it measures keeps the process there until its CPU time is read.
-    let process = Process::reference(u64::try_from(shares.len())? + 1)?;
-    let run = measure(shares, process.address, &process)?;
-    drop(std::net::TcpStream::connect(process.address)?);
-    let (counted, _) = process.counted()?;
+    let reference = Reference::start(u64::try_from(shares.len())? + 1)?;
+    let run = measure(shares, reference.address, || reference.cpu_seconds())?;
+    drop(std::net::TcpStream::connect(reference.address)?);
+    let (counted, _) = reference.counted()?;
     ensure!(counted == u64::from(messages), "the reference reader counted {counted} of {messages} messages");
     Ok(run)
 }
 
-fn measure(shares: &[Share], address: SocketAddr, process: &Process) -> anyhow::Result<Run> {
-    let cpu_before = process.cpu_seconds()?;
+fn measure(shares: &[Share], address: SocketAddr, cpu: impl Fn() -> anyhow::Result<f64>) -> anyhow::Result<Run> {
+    let cpu_before = cpu()?;
     let start = now();
     load::send(shares, address)?;
     let seconds = start.elapsed().as_secs_f64();
-    Ok(Run { seconds, cpu_seconds: process.cpu_seconds()? - cpu_before })
+    Ok(Run { seconds, cpu_seconds: cpu()? - cpu_before })
 }

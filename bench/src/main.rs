@@ -1,13 +1,14 @@
 //! Measures mag beside reference points: `cargo run --release -p mag-bench -- ingest`.
 //!
-//! Both sides get the same bytes, in processes of their own; what is printed are medians of alternating runs.
+//! Where mag stands beside something, both get the same bytes, in processes of their own, and what is printed are medians
+//! of alternating runs. `crash` proves instead of measuring: it kills mag again and again and counts what is left.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
 use clap::{Parser, Subcommand};
 
+mod crash;
 mod ingest;
-mod load;
 mod process;
 mod reference;
 mod report;
@@ -21,6 +22,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Kills mag under load again and again, and counts what became of every message
+    Crash(crash::Arguments),
     /// Taking in messages: mag beside a program that only reads and counts
     Ingest(ingest::Arguments),
     /// The program that only reads and counts, on its own
@@ -29,6 +32,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Crash(arguments) => crash::run(&arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     }

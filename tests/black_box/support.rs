@@ -13,7 +13,7 @@ mod tls;
 mod wire;
 
 pub(crate) use http::{Answer, Receiver, Request};
-pub(crate) use mag::{Home, Mag, binary, free_port};
+pub(crate) use mag::{Home, Mag, binary, free_port, plugin_cache};
 pub(crate) use slack::{Slack, TOKEN};
 pub(crate) use smtp::{Mail, MailServer, Twist};
 pub(crate) use store::Account;

@@ -37,6 +37,17 @@ pub(crate) fn binary() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_mag"))
 }
 
+/// Where compiled plugins are kept: compiled once for all tests and all runs of them.
+fn cache_folder() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
+}
+
+/// The folder with all bundled plugins compiled, for tests that start the binary in their own way.
+pub(crate) fn plugin_cache() -> PathBuf {
+    warm_up();
+    cache_folder()
+}
+
 /// A port that nobody has right now.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -140,10 +151,8 @@ impl Home {
 
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(binary());
-        // Plugins are compiled once for all tests and all runs of them.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         command.args(arguments).current_dir(self.folder.path()).env_clear();
-        command.env("HOME", self.folder.path()).env("XDG_CACHE_HOME", cache);
+        command.env("HOME", self.folder.path()).env("XDG_CACHE_HOME", cache_folder());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }

@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
 use anyhow::Context as _;
-use clap::ValueEnum;
 
 /// Messages made for one connection; it sends them again and again.
 const BLOCK_MESSAGES: u64 = 250_000;
@@ -14,14 +13,31 @@ const WRITE_BYTES: usize = 256 * 1024;
 /// Bytes of a text.
 const TEXT_BYTES: usize = 120;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
+/// What is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The Go service's protocol.
     Classic,
+    /// An object a line.
     Ndjson,
 }
 
 impl Format {
-    pub(crate) fn name(self) -> &'static str {
+    /// The one of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn named(name: &str) -> Result<Self, &'static str> {
+        match name {
+            "classic" => Ok(Self::Classic),
+            "ndjson" => Ok(Self::Ndjson),
+            _ => Err("there are classic and ndjson"),
+        }
+    }
+
+    /// Its name for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Classic => "classic",
             Self::Ndjson => "NDJSON",
@@ -30,7 +46,8 @@ impl Format {
 }
 
 /// What one connection sends.
-pub(crate) struct Share {
+#[derive(Debug)]
+pub struct Share {
     block: Vec<u8>,
     /// Where each message ends in `block`.
     ends: Vec<usize>,
@@ -38,7 +55,8 @@ pub(crate) struct Share {
 }
 
 /// Splits `messages` of `keys` different texts over `connections`.
-pub(crate) fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<Share> {
+#[must_use]
+pub fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<Share> {
     let mut random = 0x9E37_79B9_7F4A_7C15_u64;
     let mut next_key = move || {
         // xorshift64: even enough, and the same on every run.
@@ -73,7 +91,10 @@ fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
 }
 
 /// Sends all shares at once, each over a connection of its own; returns when the other side has closed them all.
-pub(crate) fn send(shares: &[Share], to: SocketAddr) -> anyhow::Result<()> {
+///
+/// # Errors
+/// A connection breaks, or is answered: nothing says that all was taken.
+pub fn send(shares: &[Share], to: SocketAddr) -> anyhow::Result<()> {
     thread::scope(|scope| {
         let sending: Vec<_> = shares.iter().map(|share| scope.spawn(move || send_share(share, to))).collect();
         for sender in sending {
