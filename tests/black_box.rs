@@ -16,6 +16,7 @@ mod black_box {
     mod email;
     mod environment;
     mod kill_loop;
+    mod limits;
     mod monitor;
     mod ndjson;
     mod plugins;

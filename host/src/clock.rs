@@ -58,6 +58,23 @@ impl Clock {
     }
 }
 
+/// Tells the beginning of something that goes on for a while, so that it is said once and not at each turn.
+#[derive(Debug, Default)]
+pub struct Episode {
+    last: Option<Instant>,
+}
+
+/// What pauses for longer than this has ended.
+const EPISODE_PAUSE: Duration = Duration::from_secs(60);
+
+impl Episode {
+    /// It happens at `now`: whether that is the beginning.
+    pub fn begins(&mut self, now: Instant) -> bool {
+        let before = self.last.replace(now);
+        before.is_none_or(|before| now.saturating_duration_since(before) > EPISODE_PAUSE)
+    }
+}
+
 /// Waits until then; for ever when there is no such time.
 pub async fn sleep_until(at: Option<Instant>) {
     match at {
@@ -70,4 +87,20 @@ pub async fn sleep_until(at: Option<Instant>) {
 #[must_use]
 pub fn as_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_episode_begins_once_and_anew_after_a_pause() {
+        let mut episode = Episode::default();
+        let mut begins = Vec::new();
+        for seconds in [0, 1, 60, 60, 61, 5] {
+            tokio::time::advance(Duration::from_secs(seconds)).await;
+            begins.push(episode.begins(Instant::now()));
+        }
+        assert_eq!(begins, [true, false, false, false, true, false]);
+    }
 }

@@ -270,6 +270,8 @@ pub struct Limits {
     pub connections: usize,
     /// Bytes of a classic line before it is cut.
     pub line: usize,
+    /// Open groups at a time, on all routes together.
+    pub groups: usize,
 }
 
 /// `[log]`.

@@ -76,12 +76,12 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     let listeners = bind(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
-    let mut core = Core::new(routes, recovered.next_row);
+    let mut core = Core::new(routes, recovered.next_row, config.limits.groups);
     let restored = core.restore(&mut recovered, clock.now(), clock.instant());
     announce(&config, &listeners, restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
-    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
+    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone(), Arc::default()));
     let taking_in = take_in(&config, listeners, &batches, &clock, &stop);
     let polling = poll(monitors, &batches, &clock, &stop);
     drop(batches);

@@ -3,12 +3,14 @@
 //! It knows no connection, no sender and no SQL. The core ([`Core`]) is synchronous and is told the time; the loop around
 //! it waits. **Aggregate first, then journal:** a transaction holds the windows that changed, never the messages.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::clock::{Clock, sleep_until};
+use crate::clock::{Clock, Episode, sleep_until};
 use crate::message::{Ack, Batch, RouteIndex};
 use crate::store::{Committed, Stopped, Store};
 
@@ -69,6 +71,38 @@ impl Pace {
     }
 }
 
+/// What the engine counts, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Groups that are open now.
+    pub open_groups: AtomicU64,
+    /// Messages since the start that came when there were too many open groups, and count in an overflow group.
+    pub overflowed: AtomicU64,
+}
+
+/// Keeps the counters true, and says when groups begin to overflow.
+struct Watch {
+    counters: Arc<Counters>,
+    overflow: Episode,
+}
+
+impl Watch {
+    fn look(&mut self, core: &mut Core, now: Instant) {
+        self.counters.open_groups.store(core.open_groups() as u64, Ordering::Relaxed);
+        let overflowed = core.take_overflowed();
+        if overflowed == 0 {
+            return;
+        }
+        self.counters.overflowed.fetch_add(overflowed, Ordering::Relaxed);
+        if self.overflow.begins(now) {
+            tracing::warn!(
+                limit = core.groups_limit(),
+                "too many open groups, messages that would open another one are counted together: see [limits] groups"
+            );
+        }
+    }
+}
+
 /// Runs until nobody is left who could send a batch and everything that was sent is on disk, or until the store stops.
 ///
 /// Windows stay open in the store; only routes with `flush_on_stop` close theirs.
@@ -81,7 +115,9 @@ pub async fn run(
     store: Store,
     mut batches: mpsc::Receiver<Batch>,
     clock: Clock,
+    counters: Arc<Counters>,
 ) -> Result<(), Stopped> {
+    let mut watch = Watch { counters, overflow: Episode::default() };
     let mut pace = Pace::new();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;
@@ -115,6 +151,7 @@ pub async fn run(
                 core.flush_on_stop(clock.now());
             }
         }
+        watch.look(&mut core, clock.instant());
         if core.has_changes() {
             pace.changed(clock.instant());
         }

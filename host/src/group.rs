@@ -13,6 +13,10 @@ use crate::limits;
 use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Entry, Group, GroupId, Message, Millis, Reason, RouteIndex};
 
+mod overflow;
+
+pub use overflow::{OverflowGroup, sentence};
+
 /// An open count: from the first message after the last flush until the next flush.
 #[derive(Clone, Debug)]
 pub struct Window {
@@ -55,6 +59,14 @@ impl Window {
             samples: Vec::new(),
             reshaped: false,
         }
+    }
+
+    /// The window for everything past the limit of open groups: its text says that, what came stands in its samples.
+    fn open_overflow(row: i64, key: Key<'_>, limit: usize, entry: &Entry, now: Millis) -> Self {
+        let mut window = Self::open(row, key.index, OverflowGroup::Groups.id(key.route), entry, now);
+        add_sample(&mut window.samples, &entry.message.text);
+        window.shared.text = OverflowGroup::Groups.text(limit as u64);
+        window
     }
 
     fn add(&mut self, entry: &Entry) {
@@ -133,16 +145,18 @@ pub fn merge_samples(group: &mut Group, later: &Group) {
 /// The stable id of the group that `message` belongs to on the route `route`.
 #[must_use]
 pub fn group_id(route: &str, group_by: &[Field], message: &Message) -> GroupId {
+    let names: Vec<String> = group_by.iter().map(Field::to_string).collect();
+    let fields =
+        names.iter().zip(group_by).flat_map(|(name, field)| [name.as_bytes(), field.value(message).as_bytes()]);
+    hash_parts(std::iter::once(route.as_bytes()).chain(fields))
+}
+
+fn hash_parts<'p>(parts: impl Iterator<Item = &'p [u8]>) -> GroupId {
     let mut hasher = blake3::Hasher::new();
     // Lengths keep ("ab", "c") and ("a", "bc") apart.
-    let mut part = |bytes: &[u8]| {
-        hasher.update(&(bytes.len() as u64).to_le_bytes());
-        hasher.update(bytes);
-    };
-    part(route.as_bytes());
-    for field in group_by {
-        part(field.to_string().as_bytes());
-        part(field.value(message).as_bytes());
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
     }
     let mut first = [0; 8];
     hasher.finalize_xof().fill(&mut first);
@@ -173,6 +187,9 @@ pub struct Counted {
     pub count: u64,
     /// Whether the store knew all of it before: the first change since the last commit.
     pub clean: bool,
+    /// Whether it went into the overflow window of its route, which only the clock closes: a flood of different texts
+    /// must not become a flood of notifications.
+    pub overflow: bool,
 }
 
 /// All open windows: found by route and key through a hash with a random seed, because peers choose the keys.
@@ -183,6 +200,10 @@ pub struct Windows {
     table: HashTable<Slot>,
     seed: RandomState,
     next_row: i64,
+    /// Windows in `table` at most; what would open another one goes into the overflow window of its route.
+    limit: usize,
+    /// The overflow windows: one a route at most, and never in `table`.
+    overflow: BTreeMap<RouteIndex, Slot>,
     /// Open windows of each route that has any.
     per_route: BTreeMap<RouteIndex, usize>,
 }
@@ -195,15 +216,17 @@ struct Open {
 }
 
 impl Windows {
-    /// No window; the first one gets the row `next_row`.
+    /// No window; the first one gets the row `next_row`. More than `limit` share one overflow window a route.
     #[must_use]
-    pub fn new(next_row: i64) -> Self {
+    pub fn new(next_row: i64, limit: usize) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             table: HashTable::new(),
             seed: RandomState::default(),
             next_row,
+            limit,
+            overflow: BTreeMap::new(),
             per_route: BTreeMap::new(),
         }
     }
@@ -211,17 +234,19 @@ impl Windows {
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.table.len()
+        self.table.len() + self.overflow.len()
     }
 
     /// Whether none is open.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.len() == 0
     }
 
-    /// Counts an entry on a route, in its open window or in a new one.
-    pub fn count(&mut self, key: Key<'_>, entry: &Entry, now: Millis) -> Counted {
+    /// Counts an entry on a route: in its open window, in a new one, or past the limit in the route's overflow window.
+    ///
+    /// A window that will not stay open, because the entry alone reaches the route's `max_messages`, needs no room.
+    pub fn count(&mut self, key: Key<'_>, entry: &Entry, max_messages: u64, now: Millis) -> Counted {
         let hash = self.hash(key, &entry.message);
         let slot = self.find(hash, key, &entry.message);
         if let Some(slot) = slot
@@ -229,13 +254,31 @@ impl Windows {
         {
             let clean = window.count == window.saved;
             window.add(entry);
-            return Counted { slot, count: window.count, clean };
+            return Counted { slot, count: window.count, clean, overflow: false };
+        }
+        if self.table.len() >= self.limit && entry.count < max_messages {
+            return self.count_overflow(key, entry, now);
         }
         let group = group_id(key.route, key.group_by, &entry.message);
         let window = Window::open(self.next_row, key.index, group, entry, now);
         self.next_row += 1;
         let slot = self.insert(hash, window);
-        Counted { slot, count: entry.count, clean: true }
+        Counted { slot, count: entry.count, clean: true, overflow: false }
+    }
+
+    fn count_overflow(&mut self, key: Key<'_>, entry: &Entry, now: Millis) -> Counted {
+        if let Some(slot) = self.overflow.get(&key.index).copied()
+            && let Some(window) = self.get_mut(slot)
+        {
+            let clean = window.count == window.saved;
+            window.add(entry);
+            return Counted { slot, count: window.count, clean, overflow: true };
+        }
+        let window = Window::open_overflow(self.next_row, key, self.limit, entry, now);
+        self.next_row += 1;
+        let slot = self.place(0, window);
+        self.overflow.insert(key.index, slot);
+        Counted { slot, count: entry.count, clean: true, overflow: true }
     }
 
     /// Takes in a window that the store kept over a restart; its row keeps its number.
@@ -247,6 +290,11 @@ impl Windows {
     /// The window, unchanged, when its id is no longer what its route would give it.
     pub fn restore(&mut self, key: Key<'_>, window: Window) -> Result<(), Box<Window>> {
         self.next_row = self.next_row.max(window.row + 1);
+        if window.group == OverflowGroup::Groups.id(key.route) && !self.overflow.contains_key(&key.index) {
+            let slot = self.place(0, window);
+            self.overflow.insert(key.index, slot);
+            return Ok(());
+        }
         let hash = self.hash(key, &window.shared);
         let taken = self.find(hash, key, &window.shared).is_some();
         if taken || group_id(key.route, key.group_by, &window.shared) != window.group {
@@ -259,11 +307,13 @@ impl Windows {
     /// Closes a window: takes it out of the table.
     pub fn take(&mut self, slot: Slot) -> Option<Window> {
         let open = self.slots.get_mut(slot.0)?.take()?;
-        if let Ok(entry) = self.table.find_entry(open.hash, |candidate| *candidate == slot) {
+        let route = open.window.route;
+        if self.overflow.get(&route) == Some(&slot) {
+            self.overflow.remove(&route);
+        } else if let Ok(entry) = self.table.find_entry(open.hash, |candidate| *candidate == slot) {
             entry.remove();
         }
         self.free.push(slot);
-        let route = open.window.route;
         if let Some(windows) = self.per_route.get_mut(&route) {
             *windows -= 1;
             if *windows == 0 {
@@ -315,6 +365,14 @@ impl Windows {
     }
 
     fn insert(&mut self, hash: u64, window: Window) -> Slot {
+        let slot = self.place(hash, window);
+        let slots = &self.slots;
+        self.table
+            .insert_unique(hash, slot, |slot| slots.get(slot.0).and_then(Option::as_ref).map_or(0, |open| open.hash));
+        slot
+    }
+
+    fn place(&mut self, hash: u64, window: Window) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             Slot(self.slots.len() - 1)
@@ -322,9 +380,6 @@ impl Windows {
         *self.per_route.entry(window.route).or_default() += 1;
         let place = self.slots.get_mut(slot.0).expect("a free slot is one that was pushed before");
         *place = Some(Open { hash, window });
-        let slots = &self.slots;
-        self.table
-            .insert_unique(hash, slot, |slot| slots.get(slot.0).and_then(Option::as_ref).map_or(0, |open| open.hash));
         slot
     }
 }

@@ -49,10 +49,24 @@ pub fn period(group: &Group) -> String {
 /// One line of plain text: `Message "disk full" was repeated 5 time(s) for last 30 seconds.`, or a monitor's own text.
 #[must_use]
 pub fn plain_sentence(group: &Group) -> String {
+    if let Some(told) = overflow(group) {
+        return format!("{}{}.", text::plain_line(&told), period(group));
+    }
     if group.kind == MONITOR_KIND {
         return format!("{}{}", text::plain_line(&group.text), times(group));
     }
     format!("Message {} was repeated {} time(s){}.", text::quote(&group.text), group.count, period(group))
+}
+
+/// `1,203 other messages in more groups than the limit of 100,000`, for a group that stands for all that were too many;
+/// `None` for any other. Not escaped.
+#[must_use]
+pub fn overflow(group: &Group) -> Option<String> {
+    if group.state != "overflow" {
+        return None;
+    }
+    let one = if group.count == 1 { group.text.replacen("messages", "message", 1) } else { group.text.clone() };
+    Some(format!("{} {one}", text::thousands(group.count)))
 }
 
 /// ` (3 times)` for a monitor's text that came more than once.
@@ -170,6 +184,17 @@ mod tests {
         let once = Group { kind: MONITOR_KIND.into(), ..testing::group("`x` is *3*\n", 1) };
         assert_eq!(plain_sentence(&once), "`x` is *3* ");
         assert_eq!(plain_sentence(&Group { count: 2, ..once }), "`x` is *3*  (2 times)");
+    }
+
+    #[test]
+    fn what_was_too_much_is_told_as_a_number_of_messages() {
+        let text = "other messages in more groups than the limit of 100,000";
+        let group =
+            Group { state: "overflow".into(), kind: MONITOR_KIND.into(), ..testing::group_by_time(text, 1_203) };
+        let told = plain_sentence(&group);
+        assert_eq!(told, "1,203 other messages in more groups than the limit of 100,000 for last 30 seconds.");
+        let told = plain_sentence(&Group { count: 1, ..group });
+        assert_eq!(told, "1 other message in more groups than the limit of 100,000 for last 30 seconds.");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::clock::as_millis;
+use crate::group::{self, OverflowGroup};
 use crate::limits;
 use crate::message::{DEFAULT_KIND, Group, Notification, Reason};
 use crate::store::Delivery;
@@ -41,6 +42,9 @@ fn title(delivery: &Delivery) -> String {
     let messages = told.saturating_add(delivery.omitted_messages);
     let groups = delivery.groups.len() as u64 + delivery.omitted_groups;
     let about = match delivery.groups.first() {
+        Some(group) if groups == 1 && OverflowGroup::of(group).is_some() => {
+            one_line(&group::sentence(messages, &group.text), limits::TITLE_CHARS)
+        }
         Some(group) if groups == 1 && messages == 1 => one_line(&group.text, limits::TITLE_CHARS),
         Some(group) if groups == 1 => {
             let times = format!(" ({messages} times)");
@@ -120,6 +124,13 @@ mod tests {
         let two = vec![group("a", "default", 2, Reason::Time), group("b", "default", 3, Reason::Time)];
         check_title(two, (10, 100), "105 messages in 12 groups");
         check_title(vec![group("", "default", 1, Reason::Time)], (0, 0), "(empty message)");
+    }
+
+    #[test]
+    fn the_title_of_what_was_too_much_is_a_number_of_messages() {
+        let text = OverflowGroup::Groups.text(3);
+        let other = Group { id: OverflowGroup::Groups.id("root"), ..group(&text, "default", 997, Reason::Time) };
+        check_title(vec![other], (0, 0), "997 other messages in more groups than the limit of 3");
     }
 
     #[test]

@@ -52,17 +52,21 @@ pub struct Core {
     /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
     clocks_changed: BTreeMap<RouteIndex, Millis>,
     acks: Vec<Ack>,
+    /// Open groups at most, and of those that a clock closed and the store does not have yet.
+    groups: usize,
+    /// Messages that went into overflow groups since somebody asked.
+    overflowed: u64,
     /// Kept between messages, so that routing one allocates nothing.
     taken: Vec<RouteIndex>,
 }
 
 impl Core {
-    /// No windows yet.
+    /// No windows yet; at most `groups` will be open at a time.
     #[must_use]
-    pub fn new(routes: Routes, next_row: i64) -> Self {
+    pub fn new(routes: Routes, next_row: i64, groups: usize) -> Self {
         Self {
             routes,
-            windows: Windows::new(next_row),
+            windows: Windows::new(next_row, groups),
             clocks: BTreeMap::new(),
             changed: Vec::new(),
             closed: Vec::new(),
@@ -70,6 +74,8 @@ impl Core {
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
             acks: Vec::new(),
+            groups,
+            overflowed: 0,
             taken: Vec::new(),
         }
     }
@@ -138,8 +144,11 @@ impl Core {
         self.routes.of(&entry.message, &mut taken);
         for index in &taken {
             let route = self.routes.get(*index);
-            let counted = self.windows.count(key(*index, route), entry, now);
-            let full = counted.count >= route.max_messages;
+            let counted = self.windows.count(key(*index, route), entry, route.max_messages, now);
+            let full = counted.count >= route.max_messages && !counted.overflow;
+            if counted.overflow {
+                self.overflowed = self.overflowed.saturating_add(entry.count);
+            }
             if counted.clean {
                 self.changed.push(counted.slot);
             }
@@ -226,7 +235,25 @@ impl Core {
     /// Whether so much closed that reading on must wait for the store.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.closed.len() >= limits::PENDING_CLOSED
+        let swept: usize = self.sweeps.iter().map(|sweep| sweep.left.len()).sum();
+        self.closed.len() >= limits::PENDING_CLOSED || swept > self.groups
+    }
+
+    /// Groups that are open now.
+    #[must_use]
+    pub fn open_groups(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Groups that may be open at a time.
+    #[must_use]
+    pub fn groups_limit(&self) -> usize {
+        self.groups
+    }
+
+    /// Messages that went into overflow groups since the last time.
+    pub fn take_overflowed(&mut self) -> u64 {
+        std::mem::take(&mut self.overflowed)
     }
 
     /// Whether somebody waits for the next commit: a client for its ack, a person for what closed.

@@ -15,6 +15,8 @@ use crate::route::Routes;
 use crate::store;
 use crate::store::{Delivery, Freeze, Routing};
 
+mod overflow;
+
 const NOON: u64 = 1_700_000_000_000;
 
 fn root(max_messages: u64) -> config::Route {
@@ -61,12 +63,17 @@ struct Rig {
     store: Store,
     running: store::Running,
     batches: mpsc::Sender<Batch>,
+    counters: Arc<Counters>,
     engine: tokio::task::JoinHandle<Result<(), Stopped>>,
     restored: Restored,
 }
 
 impl Rig {
     fn start(route: &config::Route, path: &std::path::Path) -> Self {
+        Self::with_groups(route, path, 100_000)
+    }
+
+    fn with_groups(route: &config::Route, path: &std::path::Path, groups: usize) -> Self {
         let routes = Routes::new(route);
         let mut routing = Routing::new(&routes.root().senders);
         for (_, route) in routes.iter() {
@@ -76,11 +83,12 @@ impl Rig {
         let senders = ["console".to_owned(), "hook".to_owned()];
         let (store, running, mut recovered) =
             store::open(&store::Settings::new(Some(path)), &routing, &senders, clock.clone()).expect("the store opens");
-        let mut core = Core::new(routes, recovered.next_row);
+        let mut core = Core::new(routes, recovered.next_row, groups);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
-        let engine = tokio::spawn(run(core, store.clone(), receiver, clock));
-        Self { _still: StillTime::new(), store, running, batches, engine, restored }
+        let counters = Arc::new(Counters::default());
+        let engine = tokio::spawn(run(core, store.clone(), receiver, clock, Arc::clone(&counters)));
+        Self { _still: StillTime::new(), store, running, batches, counters, engine, restored }
     }
 
     /// Sends entries and returns when they are acknowledged.
@@ -193,7 +201,7 @@ async fn a_long_sweep_is_told_whole() {
 #[tokio::test(start_paused = true)]
 async fn acks_wait_only_for_the_part_of_a_sweep_that_is_not_saved_yet() {
     let now = Instant::now();
-    let mut core = Core::new(Routes::new(&root(30)), 1);
+    let mut core = Core::new(Routes::new(&root(30)), 1, 100_000);
     let batch = |texts: std::ops::Range<u32>| Batch {
         entries: texts.map(|n| entry(&format!("text {n}"), 1)).collect(),
         ack: None,
@@ -344,26 +352,7 @@ proptest! {
             let mut sent: BTreeMap<String, u64> = BTreeMap::new();
             let mut told: BTreeMap<String, u64> = BTreeMap::new();
             for step in steps {
-                match step {
-                    Step::Send { texts, ack } => {
-                        let entries: Vec<Entry> = texts.iter().map(|t| entry(&format!("text {t}"), u64::from(*t) + 1)).collect();
-                        for entry in &entries {
-                            *sent.entry(entry.message.text.clone()).or_default() += entry.count;
-                        }
-                        if ack {
-                            rig.acknowledged(entries).await;
-                        } else {
-                            rig.batches.send(Batch { entries, ack: None }).await.expect("the engine runs");
-                        }
-                    }
-                    Step::Wait(millis) => tokio::time::advance(Duration::from_millis(millis)).await,
-                    Step::Tell => tell_what_is_ready(&rig, &mut told).await,
-                    Step::Restart => {
-                        rig.stop().await;
-                        balanced(&path);
-                        rig = Rig::start(&root(max_messages), &path);
-                    }
-                }
+                rig = one_step(rig, step, &path, (max_messages, 100_000), &mut sent, &mut told).await;
             }
             // Everything that was sent before this ack is counted; then the clock closes what is open.
             rig.acknowledged(Vec::new()).await;
@@ -374,6 +363,37 @@ proptest! {
             assert_eq!(told, sent);
         });
     }
+}
+
+async fn one_step(
+    rig: Rig,
+    step: Step,
+    path: &std::path::Path,
+    (max_messages, groups): (u64, usize),
+    sent: &mut BTreeMap<String, u64>,
+    told: &mut BTreeMap<String, u64>,
+) -> Rig {
+    match step {
+        Step::Send { texts, ack } => {
+            let entries: Vec<Entry> = texts.iter().map(|t| entry(&format!("text {t}"), u64::from(*t) + 1)).collect();
+            for entry in &entries {
+                *sent.entry(entry.message.text.clone()).or_default() += entry.count;
+            }
+            if ack {
+                rig.acknowledged(entries).await;
+            } else {
+                rig.batches.send(Batch { entries, ack: None }).await.expect("the engine runs");
+            }
+        }
+        Step::Wait(millis) => tokio::time::advance(Duration::from_millis(millis)).await,
+        Step::Tell => tell_what_is_ready(&rig, told).await,
+        Step::Restart => {
+            rig.stop().await;
+            balanced(path);
+            return Rig::with_groups(&root(max_messages), path, groups);
+        }
+    }
+    rig
 }
 
 async fn tell_what_is_ready(rig: &Rig, told: &mut BTreeMap<String, u64>) {

@@ -12,6 +12,7 @@ use wasmtime::component::InstancePre;
 
 use super::call::State;
 use super::failure::{ConfigMistake, Delivered, FailureKind, Manifest, Markup, Overflow, Prepared, SecretUse};
+use crate::group::OverflowGroup;
 use crate::message::{self, Reason};
 
 mod bindings {
@@ -163,6 +164,11 @@ pub(super) fn notification(n: &message::Notification) -> wit::Notification {
 fn group(group: &message::Group) -> wit::Group {
     let label = |(name, value): (&str, &str)| wit::Label { name: name.to_owned(), value: value.to_owned() };
     let resolved = group.reason == Reason::Resolved;
+    let state = match OverflowGroup::of(group) {
+        _ if resolved => "resolved",
+        Some(_) => "overflow",
+        None => "firing",
+    };
     wit::Group {
         id: group.id.to_string(),
         route: group.route.to_string(),
@@ -180,7 +186,7 @@ fn group(group: &message::Group) -> wit::Group {
         closed: group.closed,
         samples: group.samples.clone(),
         reason: group.reason.as_str().to_owned(),
-        state: if resolved { "resolved" } else { "firing" }.to_owned(),
+        state: state.to_owned(),
         resolved,
         links: Vec::new(),
         extra: "{}".to_owned(),

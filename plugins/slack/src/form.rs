@@ -31,6 +31,9 @@ pub(crate) fn text(notification: &Notification, config: &Config, users: &Users, 
 }
 
 fn sentence(group: &Group, max_chars: usize) -> String {
+    if let Some(told) = tell::overflow(group) {
+        return tell::shorten(&told, max_chars, |shown| format!("{}{}.", text::mrkdwn(shown), tell::period(group)));
+    }
     if group.kind == tell::MONITOR_KIND {
         return tell::shorten(&group.text, max_chars, |shown| format!("{}{}", text::mrkdwn(shown), tell::times(group)));
     }

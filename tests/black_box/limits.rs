@@ -1,0 +1,62 @@
+//! Past a limit nothing is lost and nothing is hidden: it is counted together, exactly, and says so.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::support::{Home, Mag, Receiver, classic, ndjson};
+
+/// A webhook that gets everything, and these settings of limits and of the root route.
+fn config(receiver: &Receiver, limits: &str, route: &str) -> String {
+    let url = receiver.url("/");
+    format!(
+        "[limits]\n{limits}\n[route]\n{route}\nsenders = [\"hook\"]\n\
+         [senders.hook]\nplugin = \"webhook\"\nconfig = {{ url = \"{url}\" }}\n"
+    )
+}
+
+/// What a notification told: each text with its count.
+fn told(notification: &Value) -> BTreeMap<String, u64> {
+    let groups = notification["groups"].as_array().expect("groups").iter();
+    groups.map(|g| (g["text"].as_str().expect("a text").to_owned(), g["count"].as_u64().expect("a count"))).collect()
+}
+
+fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
+    pairs.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect()
+}
+
+#[test]
+fn a_thousand_texts_in_three_groups_are_told_exactly_and_say_what_they_are_after_a_crash_too() {
+    let receiver = Receiver::start();
+    let mag = Mag::with(&config(&receiver, "groups = 3", "time_limit = \"1h\""));
+    let texts: Vec<String> = (0..1_000).map(|n| format!("text {n}")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    mag.takes(&classic(&texts));
+    mag.says("too many open groups");
+    let home = mag.crashes();
+    home.configure(&config(&receiver, "groups = 3", "time_limit = \"1s\""));
+    let mag = home.start();
+    mag.says("continued 4 groups, 1000 messages, from mag.db");
+    mag.takes(&ndjson(&texts));
+    let digest = receiver.request(1).json();
+    let others = "other messages in more groups than the limit of 3";
+    let expected = counts(&[("text 0", 2), ("text 1", 2), ("text 2", 2), (others, 1_994)]);
+    assert_eq!(told(&digest), expected);
+    let groups = digest["groups"].as_array().expect("groups");
+    let other = groups.iter().find(|group| group["text"] == others).expect("the overflow group");
+    assert_eq!((&other["state"], &other["reason"]), (&Value::from("overflow"), &Value::from("time")));
+    let home = mag.stops();
+    assert_eq!(home.store().account("root", "hook").told, 2_000);
+    assert_eq!(receiver.requests().len(), 1);
+}
+
+#[test]
+fn the_console_tells_what_was_too_much_as_a_number_of_messages() {
+    let home = Home::with("[limits]\ngroups = 1\n[route]\ntime_limit = \"1s\"\n");
+    let mag = home.start();
+    mag.says("sender console: ready");
+    mag.takes(&classic(&["a", "b", "c", "d"]));
+    let line = mag.prints("other messages");
+    assert_eq!(line, "3 other messages in more groups than the limit of 1 for last 1 second.");
+    mag.stops();
+}
