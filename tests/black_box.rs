@@ -25,5 +25,6 @@ mod black_box {
     mod signals;
     mod slack;
     mod start;
+    mod verify;
     mod webhook;
 }

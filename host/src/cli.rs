@@ -12,6 +12,7 @@ mod check;
 mod run;
 mod send;
 mod sender;
+mod verify;
 
 /// Arguments or configuration are wrong.
 const EXIT_USAGE: u8 = 2;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Sends a message, or each line of standard input, and waits until it is committed
     Send(send::SendArgs),
+    /// Checks the store: the file is whole, and every message is where the ledger says; also while mag runs
+    Verify(verify::VerifyArgs),
     /// Looks at senders
     #[command(subcommand)]
     Sender(sender::SenderCommand),
@@ -58,6 +61,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         None | Some(Command::Run) => run::run(arguments.config.as_deref(), arguments.verbose),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Verify(args)) => verify::run(&args, arguments.config.as_deref()),
         Some(Command::Sender(command)) => sender::run(&command, arguments.config.as_deref()),
     }
 }
@@ -83,6 +87,11 @@ fn load_config(flag: Option<&std::path::Path>) -> Result<Config, ConfigError> {
         complain(&format!("mag: {notice}"));
     }
     Ok(Config::load(&source, &env)?)
+}
+
+/// Prints data. A reader that went away wanted no more of it.
+fn print(text: &str) {
+    drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
 /// Tells a person something. Without a standard error there is nobody to tell; the exit status says it anyway.

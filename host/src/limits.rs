@@ -82,6 +82,17 @@ pub const TITLE_CHARS: usize = 200;
 /// Deliveries of the history that one transaction forgets, so that nobody waits long for it.
 pub const TRIM_DELIVERIES: u32 = 200;
 
+/// Dead letters that one transaction replays or drops, and ids that one request may name.
+pub const LETTERS: usize = 500;
+/// Dead letters on one page of a list.
+pub const LETTER_PAGE: u32 = 1_000;
+/// Groups of a delivery that are shown.
+pub const SHOWN_GROUPS: u32 = 100;
+/// Deliveries that a status shows.
+pub const SHOWN_DELIVERIES: u32 = 5;
+/// Messages of the integrity check that are told; a damaged file can have very many.
+pub const DAMAGES: u32 = 20;
+
 /// Making a connection to a destination: names, TCP and TLS.
 pub const CONNECT_SECONDS: u64 = 10;
 /// An unused connection is closed before the usual server does it, so that no request meets a closed one.

@@ -18,12 +18,17 @@ use uuid::{NoContext, Timestamp, Uuid};
 use crate::clock;
 use crate::limits;
 use crate::message::Millis;
+use crate::telemetry::metrics::Metrics;
 
+mod audit;
 mod bury;
 mod changes;
 mod deliveries;
 mod delivery;
+mod health;
 mod ledger;
+mod letters;
+mod look;
 mod queue;
 mod rows;
 mod schema;
@@ -35,6 +40,11 @@ mod writer;
 
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
 pub use delivery::{Attempted, Delivery, Freeze, Outcome};
+pub use letters::{Deed, LetterError, Moved, TEST_TEXT, Which};
+pub use look::{
+    Account, AttemptLine, DeliveryLine, Facts, GroupLine, Letter, LetterPage, LookError, OpenRoute, Overview, Reader,
+    SenderLine, holder, look,
+};
 
 use writer::{Command, Writer};
 
@@ -81,6 +91,17 @@ pub enum OpenError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the store has stopped")]
 pub struct Stopped;
+
+/// What a commit waits for; nothing is lost, nothing is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Somebody else writes the file.
+    #[error("is locked by another program")]
+    Busy,
+    /// There is no room.
+    #[error("is on a full disk")]
+    Full,
+}
 
 /// Who is told by which route. Routes without senders count for nobody.
 #[derive(Clone, Debug, Default)]
@@ -158,6 +179,10 @@ fn new_delivery_id(now: Millis) -> String {
 pub struct Store {
     commands: mpsc::Sender<Command>,
     failed: watch::Receiver<Option<String>>,
+    trouble: watch::Receiver<Option<Trouble>>,
+    metrics: Metrics,
+    /// `None` for a store that has no file.
+    path: Option<Arc<Path>>,
 }
 
 /// Waits for the writer thread's end, and holds the lock until then.
@@ -239,11 +264,16 @@ pub fn open(
     conn.busy_timeout(Duration::ZERO)?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
+    let (trouble, watch_trouble) = watch::channel(None);
+    let metrics = Metrics::default();
     let writer = Writer {
         conn,
         routing,
         clock,
         failed,
+        trouble,
+        metrics: metrics.clone(),
+        known: senders.iter().cloned().collect(),
         armed: HashMap::new(),
         sweeping: HashSet::new(),
         trim: limits::TRIM_DELIVERIES,
@@ -253,7 +283,12 @@ pub fn open(
         .name("store".to_owned())
         .spawn(move || writer.run(receiver))
         .map_err(|source| OpenError::File { path: "a thread".to_owned(), source })?;
-    Ok((Store { commands, failed: watch_failed }, Running { thread, _lock: lock }, recovered))
+    let path = settings.path.as_deref().map(Arc::from);
+    Ok((
+        Store { commands, failed: watch_failed, trouble: watch_trouble, metrics, path },
+        Running { thread, _lock: lock },
+        recovered,
+    ))
 }
 
 /// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
@@ -276,26 +311,44 @@ fn is_busy(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// Checks a store's ledger against its rows, reading only; returns one sentence for each that does not balance.
+/// Checks a store's file and its ledger against its rows, reading only, while mag runs or not; returns one sentence for
+/// each thing that is wrong.
 ///
 /// # Errors
 ///
 /// The file cannot be read.
-pub fn verify(path: &Path) -> Result<Vec<String>, OpenError> {
-    let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    Ok(start::verify(&conn)?)
+pub fn verify(path: &Path) -> Result<Vec<String>, LookError> {
+    look(path, |reader| reader.verify())
+}
+
+/// How often the lock is tried again…
+const LOCK_TRIES: u32 = 3;
+/// …after this long.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// The same file by another name has the same lock.
+fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
+    name.push(".lock");
+    PathBuf::from(name)
 }
 
 /// A file of its own, because SQLite's locks come and go with its transactions.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    // The same file by another name has the same lock.
-    let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
-    name.push(".lock");
-    let lock_path = PathBuf::from(name);
+    let lock_path = lock_path(path);
     let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;
-    match file.try_lock() {
+    let mut locked = file.try_lock();
+    // Somebody may only look whether a mag runs.
+    for _ in 0..LOCK_TRIES {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        thread::sleep(LOCK_PAUSE);
+        locked = file.try_lock();
+    }
+    match locked {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut pid = String::new();
@@ -365,6 +418,77 @@ impl Store {
     /// The store stopped; at the next start the attempt counts as one whose outcome is unknown.
     pub async fn finish(&self, attempted: Attempted) -> Result<(), Stopped> {
         self.ask(|done| Command::Finish { attempted, done }).await
+    }
+
+    /// Replays or drops dead letters, at most [`limits::LETTERS`] in one transaction; a sender whose letters are replayed
+    /// takes them as soon as it is free.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped; or the letters are not there, or their sender is not, and then nothing was done.
+    pub async fn letters(&self, which: Which, deed: Deed) -> Result<Result<Moved, LetterError>, Stopped> {
+        let mut request = letters::Request { which, deed, after: String::new() };
+        let mut all = Moved::default();
+        loop {
+            let part = request.clone();
+            match self.ask(|done| Command::Letters { request: part, done }).await? {
+                Ok(moved) => all.add(moved),
+                Err(error) => return Ok(Err(error)),
+            }
+            match all.more_after.take() {
+                Some(last) => request.after = last,
+                None => return Ok(Ok(all)),
+            }
+        }
+    }
+
+    /// Queues a test notification for a sender; returns the delivery's id.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped, or the sender is not there.
+    pub async fn test(&self, sender: String) -> Result<Result<String, LetterError>, Stopped> {
+        self.ask(|done| Command::Test { sender, done }).await
+    }
+
+    /// Looks at what is committed: through a connection of its own, or, for a store without a file, between two commits.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped, or its file cannot be read.
+    pub async fn look<T: Send + 'static>(
+        &self,
+        looking: impl FnOnce(&Reader<'_>) -> Result<T, LookError> + Send + 'static,
+    ) -> Result<T, LookError> {
+        let Some(path) = self.path.clone() else {
+            let looked = self.ask(|done| {
+                Command::Look(Box::new(move |conn| {
+                    if done.send(looking(&Reader::new(conn))).is_err() {
+                        tracing::debug!("nobody waits any more for what was looked up");
+                    }
+                }))
+            });
+            return looked.await?;
+        };
+        tokio::task::spawn_blocking(move || look(&path, looking)).await.map_err(|_broke_off| Stopped)?
+    }
+
+    /// What is counted while mag works.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// What a commit waits for right now.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        *self.trouble.borrow()
+    }
+
+    /// SQLite's words when the store has failed.
+    #[must_use]
+    pub fn has_failed(&self) -> Option<String> {
+        self.failed.borrow().clone()
     }
 
     /// Forgets what was told before `before`, a bounded number of deliveries; returns how many.

@@ -1,4 +1,4 @@
-//! How mag logs: on standard error, as text for people or JSON for machines.
+//! How mag logs: on standard error, as text for people or JSON for machines. Beside it the names of its metrics.
 //!
 //! WARN means that nothing was lost, ERROR that data was lost or a person is needed.
 
@@ -9,6 +9,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
+
+pub mod metrics;
 
 /// Says more by this many steps than the config does.
 fn louder(level: Level, steps: u8) -> Level {

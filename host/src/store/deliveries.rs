@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, Result, params};
 
-use super::ledger::{Moves, Term};
+use super::ledger::{Moves, NO_ROUTE, Term};
 use super::rows::{self, GROUP_COLUMNS, int};
-use super::{Attempted, Delivery, Outcome};
+use super::{Attempted, Delivery, Outcome, health};
 use crate::message::Millis;
 
 /// Writes a delivery that was just frozen, with its first attempt begun.
@@ -51,6 +51,7 @@ pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, move
         "UPDATE attempts SET finished = ?3, outcome = ?4, code = ?5, error = ?6 WHERE delivery = ?1 AND attempt = ?2",
     )?
     .execute(params![id, attempt, int(now), word, code, error])?;
+    health::note(conn, attempted, now)?;
     match outcome {
         Outcome::Backoff { next_attempt, progress, .. } => {
             conn.prepare_cached(
@@ -90,12 +91,24 @@ pub(super) fn end(
 }
 
 pub(super) fn settle(conn: &Connection, id: &str, sender: &str, to: Term, moves: &mut Moves) -> Result<()> {
-    let mut statement =
-        conn.prepare_cached("SELECT route, sum(count) FROM delivery_groups WHERE delivery = ?1 GROUP BY route")?;
-    let mut rows = statement.query([id])?;
+    shift(conn, id, sender, (Term::Frozen, to), moves)
+}
+
+/// Moves a delivery's messages in the ledger; those of no route are in none of its rows.
+pub(super) fn shift(
+    conn: &Connection,
+    id: &str,
+    sender: &str,
+    (from, to): (Term, Term),
+    moves: &mut Moves,
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT route, sum(count) FROM delivery_groups WHERE delivery = ?1 AND route != ?2 GROUP BY route",
+    )?;
+    let mut rows = statement.query([id, NO_ROUTE])?;
     while let Some(row) = rows.next()? {
         let route: String = row.get(0)?;
-        moves.shift(&route, sender, Term::Frozen, to, row.get(1)?);
+        moves.shift(&route, sender, from, to, row.get(1)?);
     }
     Ok(())
 }
@@ -158,7 +171,7 @@ pub(super) fn attempts_between(conn: &Connection, from: Millis, to: Millis) -> R
 /// that were not seen since and their receipts go too; dead letters stay, a person decides about them.
 pub(super) fn trim(conn: &Connection, before: Millis, at_most: u32) -> Result<usize> {
     let old: Vec<String> = conn
-        .prepare_cached("SELECT id FROM deliveries WHERE finished < ?1 AND state = 'delivered' LIMIT ?2")?
+        .prepare_cached("SELECT id FROM deliveries WHERE finished < ?1 AND state IN ('delivered', 'dropped') LIMIT ?2")?
         .query_map(params![int(before), at_most], |row| row.get(0))?
         .collect::<Result<_>>()?;
     for id in &old {

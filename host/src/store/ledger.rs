@@ -9,6 +9,8 @@ use rusqlite::{Connection, Result, params};
 
 /// The name of the row that counts for a route without senders.
 pub(super) const NOBODY: &str = "";
+/// The route of groups that no message made, as in a test: no row of the ledger counts them.
+pub(super) const NO_ROUTE: &str = "";
 
 /// A term of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,7 @@ pub(super) enum Term {
     Frozen,
     Told,
     Dead,
+    Dropped,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -30,6 +33,7 @@ struct Delta {
     frozen: i64,
     told: i64,
     dead: i64,
+    dropped: i64,
 }
 
 impl Delta {
@@ -41,6 +45,7 @@ impl Delta {
             Term::Frozen => &mut self.frozen,
             Term::Told => &mut self.told,
             Term::Dead => &mut self.dead,
+            Term::Dropped => &mut self.dropped,
         }
     }
 }
@@ -71,14 +76,15 @@ impl Moves {
     /// Writes what was collected.
     pub(super) fn write(self, conn: &Connection) -> Result<()> {
         let mut statement = conn.prepare_cached(
-            "INSERT INTO ledger (route, sender, accepted, open, held, waiting, frozen, told, dead)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+            "INSERT INTO ledger (route, sender, accepted, open, held, waiting, frozen, told, dead, dropped)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
              ON CONFLICT DO UPDATE SET accepted = accepted + ?3, open = open + ?4, held = held + ?5,
-               waiting = waiting + ?6, frozen = frozen + ?7, told = told + ?8, dead = dead + ?9",
+               waiting = waiting + ?6, frozen = frozen + ?7, told = told + ?8, dead = dead + ?9,
+               dropped = dropped + ?10",
         )?;
         for ((route, sender), d) in self.0 {
-            let row = params![route, sender, d.accepted, d.open, d.held, d.waiting, d.frozen, d.told, d.dead];
-            statement.execute(row)?;
+            let Delta { accepted, open, held, waiting, frozen, told, dead, dropped } = d;
+            statement.execute(params![route, sender, accepted, open, held, waiting, frozen, told, dead, dropped])?;
         }
         Ok(())
     }

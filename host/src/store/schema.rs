@@ -13,6 +13,9 @@ const APPLICATION_ID: i32 = 0x6d61_6731;
 /// Every step from an empty file to today's; the schema's version is how many were done.
 const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
+/// Today's schema.
+pub(super) const VERSION: usize = MIGRATIONS.len();
+
 const FIRST: &str = "
 CREATE TABLE meta (
   key   TEXT PRIMARY KEY,
@@ -196,9 +199,16 @@ ALTER TABLE receipts ADD COLUMN opened INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE receipts ADD COLUMN count INTEGER NOT NULL DEFAULT 0;
 
 CREATE TABLE senders (
-  sender       TEXT PRIMARY KEY,
-  paused_until INTEGER
+  sender         TEXT PRIMARY KEY,
+  paused_until   INTEGER,
+  delivered      INTEGER NOT NULL DEFAULT 0,
+  last_delivered INTEGER,
+  last_failed    INTEGER,
+  code           TEXT,
+  error          TEXT
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
 ";
 
 /// Refuses a file that is not mag's, or a later mag's, reading only; returns its schema.

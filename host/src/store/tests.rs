@@ -8,6 +8,7 @@ use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 
 mod file;
+mod letters;
 mod model;
 mod notification;
 mod restart;

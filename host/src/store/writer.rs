@@ -3,7 +3,7 @@
 //! It never answers before the commit returned. A full or busy file is waited for; every other error of a commit means
 //! that nobody knows what is on disk, so the writer stops for good and mag comes back through recovery.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::thread;
 use std::time::Duration;
 
@@ -11,10 +11,14 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ledger::Moves;
-use super::{Attempted, Changes, Committed, Delivery, Freeze, Routing, deliveries, is_busy, queue, start, windows};
+use super::{
+    Attempted, Changes, Committed, Delivery, Freeze, LetterError, Moved, Outcome, Routing, Trouble, deliveries,
+    is_busy, letters, queue, start, windows,
+};
 use crate::clock::{Clock, as_millis};
 use crate::limits;
 use crate::message::Millis;
+use crate::telemetry::metrics::{ByOutcome, Metrics};
 
 /// Everything that changes the store.
 pub(super) enum Command {
@@ -28,6 +32,12 @@ pub(super) enum Command {
     Begin { delivery: Delivery, done: oneshot::Sender<()> },
     /// An attempt ended.
     Finish { attempted: Attempted, done: oneshot::Sender<()> },
+    /// A person decided about dead letters.
+    Letters { request: letters::Request, done: oneshot::Sender<Result<Moved, LetterError>> },
+    /// A person wants to see a sender work.
+    Test { sender: String, done: oneshot::Sender<Result<String, LetterError>> },
+    /// Somebody reads a store that has no file to read; changes nothing.
+    Look(Box<dyn FnOnce(&Connection) + Send>),
     /// Forget what was told before then.
     Trim { before: Millis, done: oneshot::Sender<usize> },
 }
@@ -37,6 +47,11 @@ pub(super) struct Writer {
     pub(super) routing: Routing,
     pub(super) clock: Clock,
     pub(super) failed: watch::Sender<Option<String>>,
+    /// What a commit waits for right now.
+    pub(super) trouble: watch::Sender<Option<Trouble>>,
+    pub(super) metrics: Metrics,
+    /// The senders of the config.
+    pub(super) known: HashSet<String>,
     /// Senders that wait for something to tell.
     pub(super) armed: HashMap<String, (Freeze, oneshot::Sender<Delivery>)>,
     /// Sweeps whose last part is still to come: their rows are not ready.
@@ -54,6 +69,9 @@ struct Effects {
     /// In the order of the armed senders that got something.
     frozen: Vec<Delivery>,
     trimmed: usize,
+    /// What a person decided, in the order of the batch.
+    letters: VecDeque<Result<Moved, LetterError>>,
+    tests: VecDeque<Result<String, LetterError>>,
 }
 
 impl Writer {
@@ -67,6 +85,9 @@ impl Writer {
                 batch.push(next);
             }
             let batch = self.arm(batch);
+            if batch.is_empty() {
+                continue;
+            }
             match self.commit(&batch) {
                 Ok((effects, took)) => self.answer(batch, effects, took),
                 Err(error) => {
@@ -78,7 +99,8 @@ impl Writer {
         }
     }
 
-    /// Takes the commands that change no row out of the batch; they count from this transaction on.
+    /// Takes the commands that change no row out of the batch; they count from this transaction on. Who only looks sees
+    /// what was committed before.
     fn arm(&mut self, batch: Vec<Command>) -> Vec<Command> {
         let mut rest = Vec::with_capacity(batch.len());
         for command in batch {
@@ -91,6 +113,7 @@ impl Writer {
                     self.armed.remove(&sender);
                     rest.push(Command::Disarm { sender, done });
                 }
+                Command::Look(look) => look(&self.conn),
                 other => rest.push(other),
             }
         }
@@ -104,13 +127,17 @@ impl Writer {
         loop {
             let begun = self.clock.instant();
             match self.transaction(batch) {
-                Ok(effects) => return Ok((effects, begun.elapsed())),
+                Ok(effects) => {
+                    self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                    return Ok((effects, begun.elapsed()));
+                }
                 Err(error) => {
                     let (pause, why) = match error.sqlite_error_code() {
-                        _ if is_busy(&error) => (BUSY_PAUSE, "is locked by another program"),
-                        Some(ErrorCode::DiskFull) => (self.full_pause, "is on a full disk"),
+                        _ if is_busy(&error) => (BUSY_PAUSE, Trouble::Busy),
+                        Some(ErrorCode::DiskFull) => (self.full_pause, Trouble::Full),
                         _ => return Err(error),
                     };
+                    self.trouble.send_replace(Some(why));
                     if !said && first.elapsed() >= SAY_AFTER {
                         said = true;
                         tracing::warn!(
@@ -151,6 +178,17 @@ impl Writer {
                     deliveries::finish(&transaction, attempted, now, &mut moves)?;
                     woken.push(attempted.sender.clone());
                 }
+                Command::Letters { request, .. } => {
+                    let done = letters::apply(&transaction, request, &self.known, now, &mut moves)?;
+                    woken.extend(done.iter().flat_map(|moved| moved.senders.clone()));
+                    effects.letters.push_back(done);
+                }
+                Command::Test { sender, .. } => {
+                    effects.tests.push_back(letters::test(&transaction, sender, &self.known, now)?);
+                    woken.push(sender.clone());
+                }
+                // Done before.
+                Command::Look(_) => {}
                 Command::Trim { before, .. } => {
                     effects.trimmed = deliveries::trim(&transaction, *before, self.trim)?;
                 }
@@ -168,8 +206,9 @@ impl Writer {
     }
 
     /// Whoever no longer waits for an answer has stopped; what is committed stays committed.
-    fn answer(&mut self, batch: Vec<Command>, effects: Effects, took: Duration) {
-        for delivery in effects.frozen {
+    fn answer(&mut self, batch: Vec<Command>, mut effects: Effects, took: Duration) {
+        self.metrics.commits.observe(took.as_secs_f64());
+        for delivery in std::mem::take(&mut effects.frozen) {
             if let Some((_, frozen)) = self.armed.remove(&delivery.sender)
                 && frozen.send(delivery).is_err()
             {
@@ -179,16 +218,36 @@ impl Writer {
         for command in batch {
             let gone = match command {
                 Command::Change { done, .. } => done.send(Committed { seq: effects.seq, took }).is_err(),
-                Command::Begin { done, .. } | Command::Finish { done, .. } | Command::Disarm { done, .. } => {
+                Command::Begin { done, .. } | Command::Disarm { done, .. } => done.send(()).is_err(),
+                Command::Finish { attempted, done } => {
+                    self.count(attempted);
                     done.send(()).is_err()
                 }
-                Command::Trim { done, .. } => done.send(effects.trimmed).is_err(),
-                Command::Arm { .. } => false,
+                Command::Letters { done, .. } => {
+                    effects.letters.pop_front().is_some_and(|moved| done.send(moved).is_err())
+                }
+                Command::Test { done, .. } => effects.tests.pop_front().is_some_and(|id| done.send(id).is_err()),
+                Command::Trim { done, .. } => {
+                    self.metrics.trimmed.inc_by(effects.trimmed as u64);
+                    done.send(effects.trimmed).is_err()
+                }
+                Command::Arm { .. } | Command::Look(_) => false,
             };
             if gone {
                 tracing::debug!("a commit is done that nobody waits for any more");
             }
         }
+    }
+}
+
+impl Writer {
+    fn count(&self, attempted: Attempted) {
+        let outcome = match attempted.outcome {
+            Outcome::Delivered { .. } => "delivered",
+            Outcome::Dead { .. } => "dead",
+            Outcome::Backoff { .. } => return,
+        };
+        self.metrics.deliveries.get_or_create(&ByOutcome { sender: attempted.sender, outcome }).inc();
     }
 }
 

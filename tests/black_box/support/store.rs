@@ -132,6 +132,12 @@ impl Store {
         deliveries.remove(0)
     }
 
+    /// Changes the file as somebody does who should not.
+    pub(crate) fn spoilt_by(self, sql: &str) {
+        let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");
+        writer.execute(sql, []).expect("a statement that fits the tables");
+    }
+
     /// Makes every attempt that waits for its time due at once, as if that time had passed.
     pub(crate) fn let_the_waiting_be_over(self) {
         let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");

@@ -1,0 +1,48 @@
+//! `mag verify`: beside a running mag and on what a stopped one left.
+
+use super::support::{Answer, Home, Mag, Receiver, classic};
+
+/// A sender `hook` that tells two messages of a group together.
+fn config(receiver: &Receiver) -> String {
+    let url = receiver.url("/");
+    format!(
+        "[route]\nmax_messages = 2\ntime_limit = \"1h\"\nsenders = [\"hook\"]\n\
+         [senders.hook]\nplugin = \"webhook\"\nconfig = {{ url = \"{url}\" }}\n"
+    )
+}
+
+#[test]
+fn a_store_is_verified_while_mag_runs_and_after_it() {
+    let receiver = Receiver::start().answers_next(Answer::status(400));
+    let mag = Mag::with(&config(&receiver));
+    mag.takes(&classic(&["refused", "refused", "waiting"]));
+    mag.says("dead letters");
+    let said =
+        "root for hook: 3 accepted = 1 open + 0 held + 0 waiting + 0 frozen + 0 told + 2 dead + 0 dropped\nmag.db: ok";
+    // What is logged may not be committed yet; each run of the command takes its time.
+    let seen = (0..500).map(|_| mag.home().runs(&["verify"])).find(|ended| ended.stdout.contains(" 2 dead"));
+    seen.expect("the dead letter is committed").must_be(0, said, "");
+    let home = mag.stops();
+    home.runs(&["verify", "mag.db"]).must_be(0, said, "");
+}
+
+#[test]
+fn a_count_that_was_changed_by_hand_is_found() {
+    let receiver = Receiver::start();
+    let mag = Mag::with(&config(&receiver));
+    mag.takes(&classic(&["a"]));
+    let home = mag.stops();
+    home.store().spoilt_by("UPDATE windows SET count = 7");
+    let ended = home.runs(&["verify"]);
+    let said = "root for hook: 1 accepted = 1 open + 0 held + 0 waiting + 0 frozen + 0 told + 0 dead + 0 dropped\n\
+                wrong: route root, sender hook: open is 1, its rows hold 7\nmag.db: 1 thing is wrong";
+    ended.must_be(1, said, "");
+}
+
+#[test]
+fn a_damaged_file_and_one_that_is_not_there_are_said() {
+    let home = Home::with("").file("broken.db", &[b"SQLite format 3\0".as_slice(), &[7; 5_000]].concat());
+    home.runs(&["verify", "broken.db"]).must_fail_with(1, &["mag: broken.db: "]);
+    home.runs(&["verify"]).must_fail_with(1, &["mag: mag.db: "]);
+    Home::with("[store]\npath = \":memory:\"\n").runs(&["verify"]).must_fail_with(2, &["there is no file to verify"]);
+}
