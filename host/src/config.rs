@@ -272,6 +272,8 @@ pub struct Limits {
     pub line: usize,
     /// Open groups at a time, on all routes together.
     pub groups: usize,
+    /// Groups that wait for one sender.
+    pub queue: u64,
 }
 
 /// `[log]`.

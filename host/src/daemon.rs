@@ -81,7 +81,7 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     announce(&config, &listeners, restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
-    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone(), Arc::default()));
+    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
     let taking_in = take_in(&config, listeners, &batches, &clock, &stop);
     let polling = poll(monitors, &batches, &clock, &stop);
     drop(batches);
@@ -148,7 +148,8 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
         routing.add(route.id.clone(), route.senders.clone());
     }
     let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
-    Ok(store::open(&store::Settings::new(config.store.path.as_deref()), &routing, &names, clock.clone())?)
+    let settings = store::Settings { queue: config.limits.queue, ..store::Settings::new(config.store.path.as_deref()) };
+    Ok(store::open(&settings, &routing, &names, clock.clone())?)
 }
 
 fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restored, recovered: &Recovered) {

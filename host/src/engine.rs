@@ -3,8 +3,6 @@
 //! It knows no connection, no sender and no SQL. The core ([`Core`]) is synchronous and is told the time; the loop around
 //! it waits. **Aggregate first, then journal:** a transaction holds the windows that changed, never the messages.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -13,6 +11,7 @@ use tokio::time::Instant;
 use crate::clock::{Clock, Episode, sleep_until};
 use crate::message::{Ack, Batch, RouteIndex};
 use crate::store::{Committed, Stopped, Store};
+use crate::telemetry::metrics::Metrics;
 
 mod core;
 #[cfg(test)]
@@ -71,29 +70,19 @@ impl Pace {
     }
 }
 
-/// What the engine counts, for whoever shows it.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Groups that are open now.
-    pub open_groups: AtomicU64,
-    /// Messages since the start that came when there were too many open groups, and count in an overflow group.
-    pub overflowed: AtomicU64,
-}
-
-/// Keeps the counters true, and says when groups begin to overflow.
+/// Says when groups begin to overflow, and counts what does.
 struct Watch {
-    counters: Arc<Counters>,
+    metrics: Metrics,
     overflow: Episode,
 }
 
 impl Watch {
     fn look(&mut self, core: &mut Core, now: Instant) {
-        self.counters.open_groups.store(core.open_groups() as u64, Ordering::Relaxed);
         let overflowed = core.take_overflowed();
         if overflowed == 0 {
             return;
         }
-        self.counters.overflowed.fetch_add(overflowed, Ordering::Relaxed);
+        self.metrics.overflowed.inc_by(overflowed);
         if self.overflow.begins(now) {
             tracing::warn!(
                 limit = core.groups_limit(),
@@ -115,9 +104,8 @@ pub async fn run(
     store: Store,
     mut batches: mpsc::Receiver<Batch>,
     clock: Clock,
-    counters: Arc<Counters>,
 ) -> Result<(), Stopped> {
-    let mut watch = Watch { counters, overflow: Episode::default() };
+    let mut watch = Watch { metrics: store.metrics(), overflow: Episode::default() };
     let mut pace = Pace::new();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;

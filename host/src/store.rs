@@ -30,6 +30,7 @@ mod ledger;
 mod letters;
 mod look;
 mod queue;
+mod room;
 mod rows;
 mod schema;
 mod start;
@@ -46,6 +47,7 @@ pub use look::{
     SenderLine, holder, look,
 };
 
+use room::{Room, RoomLog};
 use writer::{Command, Writer};
 
 /// Why a store could not be opened.
@@ -213,6 +215,8 @@ pub struct Settings {
     pub checkpoint_pages: u32,
     /// Between two tries while the disk is full.
     pub full_pause: Duration,
+    /// Rows that may wait for one sender; what finds no room is counted together.
+    pub queue: u64,
 }
 
 impl Settings {
@@ -224,6 +228,7 @@ impl Settings {
             vfs: None,
             checkpoint_pages: limits::CHECKPOINT_PAGES,
             full_pause: limits::FULL_PAUSE,
+            queue: u64::MAX,
         }
     }
 
@@ -276,6 +281,8 @@ pub fn open(
         known: senders.iter().cloned().collect(),
         armed: HashMap::new(),
         sweeping: HashSet::new(),
+        room: Room::new(settings.queue),
+        room_log: RoomLog::default(),
         trim: limits::TRIM_DELIVERIES,
         full_pause: settings.full_pause,
     };

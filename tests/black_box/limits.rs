@@ -60,3 +60,23 @@ fn the_console_tells_what_was_too_much_as_a_number_of_messages() {
     assert_eq!(line, "3 other messages in more groups than the limit of 1 for last 1 second.");
     mag.stops();
 }
+
+#[test]
+fn what_finds_no_room_in_a_queue_is_told_exactly_once_the_destination_takes_more() {
+    let receiver = Receiver::start();
+    let fast = config(&receiver, "queue = 2", "max_messages = 1");
+    let mag = Mag::with(&format!("{fast}rate = \"1/h\"\nburst = 1\n"));
+    mag.takes(&classic(&["first"]));
+    receiver.request(1);
+    for text in ["a", "b", "c", "d", "c"] {
+        mag.takes(&classic(&[text]));
+    }
+    mag.says("sender hook: too many groups wait");
+    let home = mag.crashes();
+    home.configure(&fast);
+    let mag = home.start();
+    let others = "other messages in more waiting groups than the limit of 2";
+    assert_eq!(told(&receiver.request(2).json()), counts(&[("a", 1), ("b", 1), (others, 3)]));
+    let home = mag.stops();
+    assert_eq!(home.store().account("root", "hook").told, 6);
+}

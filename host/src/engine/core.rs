@@ -239,12 +239,6 @@ impl Core {
         self.closed.len() >= limits::PENDING_CLOSED || swept > self.groups
     }
 
-    /// Groups that are open now.
-    #[must_use]
-    pub fn open_groups(&self) -> usize {
-        self.windows.len()
-    }
-
     /// Groups that may be open at a time.
     #[must_use]
     pub fn groups_limit(&self) -> usize {

@@ -63,7 +63,6 @@ struct Rig {
     store: Store,
     running: store::Running,
     batches: mpsc::Sender<Batch>,
-    counters: Arc<Counters>,
     engine: tokio::task::JoinHandle<Result<(), Stopped>>,
     restored: Restored,
 }
@@ -86,9 +85,8 @@ impl Rig {
         let mut core = Core::new(routes, recovered.next_row, groups);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
-        let counters = Arc::new(Counters::default());
-        let engine = tokio::spawn(run(core, store.clone(), receiver, clock, Arc::clone(&counters)));
-        Self { _still: StillTime::new(), store, running, batches, counters, engine, restored }
+        let engine = tokio::spawn(run(core, store.clone(), receiver, clock));
+        Self { _still: StillTime::new(), store, running, batches, engine, restored }
     }
 
     /// Sends entries and returns when they are acknowledged.

@@ -10,16 +10,19 @@ use crate::message::{Group, GroupId};
 pub enum OverflowGroup {
     /// Open groups.
     Groups,
+    /// Groups that wait for one sender.
+    Queue,
 }
 
 impl OverflowGroup {
-    const ALL: [Self; 1] = [Self::Groups];
+    const ALL: [Self; 2] = [Self::Groups, Self::Queue];
 
     /// What is hashed behind the route. A single part after it is what no group of messages has, whose fields come in
     /// pairs of name and value.
     fn marker(self) -> &'static [u8] {
         match self {
             Self::Groups => b"overflow: groups",
+            Self::Queue => b"overflow: queue",
         }
     }
 
@@ -34,6 +37,7 @@ impl OverflowGroup {
     pub fn text(self, limit: u64) -> String {
         match self {
             Self::Groups => format!("other messages in more groups than the limit of {}", thousands(limit)),
+            Self::Queue => format!("other messages in more waiting groups than the limit of {}", thousands(limit)),
         }
     }
 

@@ -6,14 +6,29 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::ledger::{Moves, Term};
+use super::room::Room;
 use super::rows::{self, GROUP_COLUMNS, int, labels_json, samples_json};
 use super::{Delivery, Freeze};
 use crate::group::merge_samples;
 use crate::limits;
 use crate::message::{DEFAULT_KIND, Group, Millis, Reason, Severity};
 
-/// Queues a closed window for a sender, or adds it to the entry of its group that still waits.
-pub(super) fn add(conn: &Connection, sender: &str, group: &Group, sweep: u64) -> Result<()> {
+/// Queues a closed window for a sender, or adds it to the entry of its group that still waits. When too much waits, what
+/// has no entry is added to the one that stands for the rest of its route.
+pub(super) fn add(conn: &Connection, room: &mut Room, sender: &str, group: &Group, sweep: u64) -> Result<()> {
+    if !room.is_full(conn, sender)? || is_waiting(conn, sender, group)? {
+        return insert_or_add(conn, room, sender, group, sweep);
+    }
+    let other = room.overflow(sender, group);
+    insert_or_add(conn, room, sender, &other, sweep)
+}
+
+fn is_waiting(conn: &Connection, sender: &str, group: &Group) -> Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM queue WHERE sender = ?1 AND group_id = ?2 AND resolved = 0")?
+        .exists(params![sender, group.id.to_string()])
+}
+
+fn insert_or_add(conn: &Connection, room: &mut Room, sender: &str, group: &Group, sweep: u64) -> Result<()> {
     let inserted = conn
         .prepare_cached(
             "INSERT OR IGNORE INTO queue (sender, sweep, group_id, route, kind, source, text, severity, labels, count,
@@ -38,7 +53,11 @@ pub(super) fn add(conn: &Connection, sender: &str, group: &Group, sweep: u64) ->
             samples_json(&group.samples),
             group.reason.as_str(),
         ])?;
-    if inserted == 0 { add_to_waiting(conn, sender, group) } else { Ok(()) }
+    if inserted == 0 {
+        return add_to_waiting(conn, sender, group);
+    }
+    room.added(sender);
+    Ok(())
 }
 
 fn add_to_waiting(conn: &Connection, sender: &str, later: &Group) -> Result<()> {

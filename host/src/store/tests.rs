@@ -92,9 +92,12 @@ impl Rig {
     }
 
     fn at(path: Option<&Path>, routes: &[(&str, &[&str])], senders: &[&str], clock: clock::Clock) -> Self {
+        Self::with(&Settings::new(path), routes, senders, clock)
+    }
+
+    fn with(settings: &Settings, routes: &[(&str, &[&str])], senders: &[&str], clock: clock::Clock) -> Self {
         let senders: Vec<String> = senders.iter().map(|&sender| sender.to_owned()).collect();
-        let (store, running, recovered) =
-            open(&Settings::new(path), &config(routes), &senders, clock).expect("the store opens");
+        let (store, running, recovered) = open(settings, &config(routes), &senders, clock).expect("the store opens");
         Self { store, running, recovered }
     }
 

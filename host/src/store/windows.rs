@@ -4,30 +4,38 @@ use rusqlite::{Connection, Result, params};
 
 use super::ledger::{Moves, NOBODY, Term};
 use super::queue;
+use super::room::Room;
 use super::rows::{self, int, labels_json, samples_json};
 use super::{Changes, Clock, Closed, Routing, SavedClock, SavedWindow, WindowChange};
 use crate::message::{Message, Severity};
 
+/// What is kept beside the rows while a transaction writes them.
+pub(super) struct Books<'w> {
+    pub(super) routing: &'w Routing,
+    pub(super) moves: &'w mut Moves,
+    pub(super) room: &'w mut Room,
+}
+
 /// Writes what changed since the last commit. Rows come sorted by their number, so that the file is written in order.
 ///
 /// Returns the senders for whom something new waits.
-pub(super) fn apply(conn: &Connection, changes: &Changes, routing: &Routing, moves: &mut Moves) -> Result<Vec<String>> {
+pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>) -> Result<Vec<String>> {
     for change in &changes.windows {
         write_window(conn, change)?;
         let (route, added) = (change.route(), int(change.added()));
-        for sender in routing.senders(route) {
-            moves.accept(route, sender, added);
+        for sender in books.routing.senders(route) {
+            books.moves.accept(route, sender, added);
         }
     }
     let mut woken = Vec::new();
     for closed in &changes.closed {
-        close(conn, closed, 0, routing, moves, &mut woken)?;
+        close(conn, closed, 0, books, &mut woken)?;
     }
     if let Some(part) = &changes.sweep {
         // Nobody is woken for a part: the writer wakes all when the sweep is whole.
         let mut not_yet = Vec::new();
         for closed in &part.closed {
-            close(conn, closed, part.number, routing, moves, &mut not_yet)?;
+            close(conn, closed, part.number, books, &mut not_yet)?;
         }
     }
     for clock in &changes.clocks {
@@ -84,14 +92,7 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
     Ok(())
 }
 
-fn close(
-    conn: &Connection,
-    closed: &Closed,
-    sweep: u64,
-    routing: &Routing,
-    moves: &mut Moves,
-    woken: &mut Vec<String>,
-) -> Result<()> {
+fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, woken: &mut Vec<String>) -> Result<()> {
     let group = &closed.group;
     let route: &str = &group.route;
     if closed.added < group.count {
@@ -113,14 +114,14 @@ fn close(
         int(group.closed)
     ])?;
     let (added, count) = (int(closed.added), int(group.count));
-    for sender in routing.senders(route) {
-        moves.accept(route, sender, added);
+    for sender in books.routing.senders(route) {
+        books.moves.accept(route, sender, added);
         if sender == NOBODY {
-            moves.shift(route, sender, Term::Open, Term::Held, count);
+            books.moves.shift(route, sender, Term::Open, Term::Held, count);
             continue;
         }
-        moves.shift(route, sender, Term::Open, Term::Waiting, count);
-        queue::add(conn, sender, group, sweep)?;
+        books.moves.shift(route, sender, Term::Open, Term::Waiting, count);
+        queue::add(conn, books.room, sender, group, sweep)?;
         if !woken.contains(sender) {
             woken.push(sender.clone());
         }

@@ -11,6 +11,8 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::ledger::Moves;
+use super::room::{Room, RoomLog};
+use super::windows::Books;
 use super::{
     Attempted, Changes, Committed, Delivery, Freeze, LetterError, Moved, Outcome, Routing, Trouble, deliveries,
     is_busy, letters, queue, start, windows,
@@ -56,6 +58,9 @@ pub(super) struct Writer {
     pub(super) armed: HashMap<String, (Freeze, oneshot::Sender<Delivery>)>,
     /// Sweeps whose last part is still to come: their rows are not ready.
     pub(super) sweeping: HashSet<u64>,
+    /// What waits for each sender.
+    pub(super) room: Room,
+    pub(super) room_log: RoomLog,
     /// Deliveries trimmed in one transaction, so that nobody waits long for it.
     pub(super) trim: u32,
     /// Between two tries while the disk is full.
@@ -158,10 +163,12 @@ impl Writer {
         let mut moves = Moves::default();
         let mut woken: Vec<String> = Vec::new();
         let mut sweeping = self.sweeping.clone();
+        let mut room = self.room.clone();
         for command in batch {
             match command {
                 Command::Change { changes, .. } => {
-                    woken.extend(windows::apply(&transaction, changes, &self.routing, &mut moves)?);
+                    let mut books = Books { routing: &self.routing, moves: &mut moves, room: &mut room };
+                    woken.extend(windows::apply(&transaction, changes, &mut books)?);
                     match &changes.sweep {
                         Some(part) if part.whole => {
                             sweeping.remove(&part.number);
@@ -198,10 +205,13 @@ impl Writer {
         woken.dedup();
         for (freeze, _) in woken.iter().filter_map(|sender| self.armed.get(sender)) {
             effects.frozen.extend(queue::freeze(&transaction, freeze, &sweeping, now, &mut moves)?);
+            room.taken_from(&freeze.sender);
         }
         moves.write(&transaction)?;
         transaction.commit()?;
         self.sweeping = sweeping;
+        self.room_log.note(&mut room, &self.metrics, self.clock.instant());
+        self.room = room;
         Ok(effects)
     }
 

@@ -37,6 +37,16 @@ pub const REPLACED: Name = Name("mag_messages_replaced", "Messages that were not
 pub const IGNORED_KEYS: Name = Name("mag_keys_ignored", "Keys of messages that mean nothing to mag");
 /// Of both protocols.
 pub const REFUSED_LINES: Name = Name("mag_lines_refused", "Lines and commands answered with an error");
+/// Past `[limits] groups`.
+pub const OVERFLOWED: Name = Name(
+    "mag_messages_overflowed",
+    "Messages that came when there were too many open groups, and count in an overflow group",
+);
+/// Past `[limits] queue`.
+pub const QUEUE_OVERFLOWED: Name = Name(
+    "mag_queue_overflowed_messages",
+    "Messages of groups that found no room in the queue of a sender, and count together there",
+);
 /// Now.
 pub const CONNECTIONS: Name = Name("mag_connections", "Connections open now");
 /// Over the limit.
@@ -75,7 +85,7 @@ pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file"
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 23] = [
+pub const ALL: [Name; 25] = [
     BUILD,
     PROCESS_START,
     MESSAGES,
@@ -84,6 +94,8 @@ pub const ALL: [Name; 23] = [
     REPLACED,
     IGNORED_KEYS,
     REFUSED_LINES,
+    OVERFLOWED,
+    QUEUE_OVERFLOWED,
     CONNECTIONS,
     REFUSED_CONNECTIONS,
     OPEN_GROUPS,
@@ -132,6 +144,10 @@ const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 /// What is counted while mag works; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// [`OVERFLOWED`].
+    pub overflowed: Counter,
+    /// [`QUEUE_OVERFLOWED`].
+    pub queue_overflowed: Family<BySender, Counter>,
     /// [`DELIVERIES`].
     pub deliveries: Family<ByOutcome, Counter>,
     /// [`ATTEMPTS`].
@@ -149,6 +165,8 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            overflowed: Counter::default(),
+            queue_overflowed: Family::default(),
             deliveries: Family::default(),
             attempts: Family::default(),
             failures: Family::default(),
@@ -162,6 +180,8 @@ impl Default for Metrics {
 impl Metrics {
     /// Names all of them in `registry`.
     pub fn register(&self, registry: &mut Registry) {
+        OVERFLOWED.register(registry, self.overflowed.clone());
+        QUEUE_OVERFLOWED.register(registry, self.queue_overflowed.clone());
         DELIVERIES.register(registry, self.deliveries.clone());
         ATTEMPTS.register(registry, self.attempts.clone());
         FAILURES.register(registry, self.failures.clone());

@@ -28,8 +28,7 @@ async fn what_would_open_one_group_too_many_is_told_together_and_exactly() {
     let (_folder, path) = file();
     let rig = Rig::with_groups(&root(30), &path, LIMIT);
     rig.acknowledged(texts(0..1_000)).await;
-    assert_eq!(rig.counters.open_groups.load(Ordering::Relaxed), 4);
-    assert_eq!(rig.counters.overflowed.load(Ordering::Relaxed), 1_994);
+    assert_eq!(rig.store.metrics().overflowed.get(), 1_994);
     assert_eq!(rig.ready("console").await, None, "only the clock closes it");
     rig.pass(Duration::from_secs(30)).await;
     let delivery = rig.told("console").await;

@@ -72,6 +72,8 @@ enum End {
 /// Routes with their senders, the root first, and the senders that exist.
 type Config = (&'static [(&'static str, &'static [&'static str])], &'static [&'static str]);
 
+/// Fewer than the groups that one sender may have to tell.
+const QUEUE: u64 = 2;
 const SENDERS: &[&str] = &["one", "two", "three"];
 const ROUTES: &[&str] = &["root", "both", "two", "nobody"];
 const CONFIGS: &[Config] = &[

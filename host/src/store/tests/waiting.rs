@@ -182,3 +182,41 @@ async fn a_sweep_is_told_when_its_last_part_is_there_and_what_closes_by_count_at
     rig.stop();
     balanced(&path);
 }
+
+#[tokio::test]
+async fn what_finds_no_room_waits_in_one_entry_a_route_and_nothing_is_lost() {
+    let (_folder, path) = file();
+    let routes: &[(&str, &[&str])] = &[("root", &["console", "hook"]), ("shop", &["console"])];
+    let settings = Settings { queue: 2, ..Settings::new(Some(&path)) };
+    let rig = Rig::with(&settings, routes, &["console", "hook"], clock::Clock::derived(NOON));
+    let error = |text, count| Group { severity: Some(Severity::Error), ..group("root", text, count) };
+    rig.close(vec![group("root", "a", 1), group("root", "b", 2), error("c", 4), group("shop", "d", 8)]).await;
+    rig.close(vec![group("root", "e", 16), group("root", "a", 32)]).await;
+    let past = |sender: &str| {
+        let sender = sender.to_owned();
+        rig.store.metrics().queue_overflowed.get_or_create(&crate::telemetry::metrics::BySender { sender }).get()
+    };
+    assert_eq!((past("console"), past("hook")), (4 + 8 + 16, 4 + 16));
+    rig.stop();
+    balanced(&path);
+    // The limit holds after a start too, and what was taken out makes room.
+    let rig = Rig::with(&settings, routes, &["console", "hook"], clock::Clock::derived(NOON));
+    rig.close(vec![group("root", "f", 64)]).await;
+    let told = |delivery: Delivery| -> Vec<(String, u64, String)> {
+        let mut told: Vec<_> = delivery.groups.into_iter().map(|g| (g.text, g.count, g.samples.join(" "))).collect();
+        told.sort();
+        told
+    };
+    let line = |text: &str, count, samples: &str| (text.to_owned(), count, samples.to_owned());
+    let others = "other messages in more waiting groups than the limit of 2";
+    let delivery = rig.next("console").await.expect("console is told");
+    assert!(delivery.groups.iter().any(|g| g.text == others && g.severity == Some(Severity::Error)));
+    let expect = [line("a", 33, ""), line("b", 2, ""), line(others, 8, "d"), line(others, 84, "c e f")];
+    assert_eq!(told(delivery.clone()), expect);
+    rig.finish(&delivery, delivered()).await;
+    rig.close(vec![group("root", "g", 128)]).await;
+    assert_eq!(told(rig.next("console").await.expect("console is told")), [line("g", 128, "")]);
+    assert_eq!(told(rig.next("hook").await.expect("hook is told"))[2], line(others, 212, "c e f g"));
+    rig.stop();
+    balanced(&path);
+}

@@ -30,7 +30,7 @@ impl Checked {
         let (folder, path) = file();
         let clock = clock::Clock::derived(NOON);
         let (routes, senders) = CONFIGS[0];
-        let rig = Rig::at(Some(&path), routes, senders, clock.clone());
+        let rig = Rig::with(&settings(&path), routes, senders, clock.clone());
         let mut model = Model::default();
         model.reopen(CONFIGS[0]);
         let (table, armed) = (BTreeMap::new(), BTreeMap::new());
@@ -207,7 +207,7 @@ impl Checked {
         let idle = Rig::simple(None);
         std::mem::replace(&mut self.rig, idle).stop();
         let buried = self.model.reopen(config);
-        let rig = Rig::at(Some(&path), config.0, config.1, self.clock.clone());
+        let rig = Rig::with(&settings(&path), config.0, config.1, self.clock.clone());
         std::mem::replace(&mut self.rig, rig).stop();
         (self.path, self.config) = (path, config);
         self.folder = copied.unwrap_or(std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder")));
@@ -285,6 +285,10 @@ impl Checked {
         };
         self.model.under_way.values().map(row).collect()
     }
+}
+
+fn settings(path: &Path) -> Settings {
+    Settings { queue: QUEUE, ..Settings::new(Some(path)) }
 }
 
 fn window(row: i64, open: &Open, saved: u64) -> Window {

@@ -1,6 +1,7 @@
 //! The model: plain values, nothing clever.
 
 use super::*;
+use crate::group::{OverflowGroup, merge_samples};
 
 /// A window that is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +81,10 @@ impl Model {
     }
 
     fn queue(&mut self, sender: String, group: Group, sweep: u64) {
+        let waits = |entry: &&Entry| entry.sender == sender;
+        let known = self.waiting.iter().filter(waits).any(|entry| entry.group.id == group.id);
+        let group =
+            if known || (self.waiting.iter().filter(waits).count() as u64) < QUEUE { group } else { other(&group) };
         let same = |entry: &&mut Entry| entry.sender == sender && entry.group.id == group.id;
         let Some(Entry { group: waiting, .. }) = self.waiting.iter_mut().find(same) else {
             self.entries += 1;
@@ -90,6 +95,7 @@ impl Model {
         waiting.severity = waiting.severity.max(group.severity);
         waiting.opened = waiting.opened.min(group.opened);
         waiting.closed = waiting.closed.max(group.closed);
+        merge_samples(waiting, &group);
         if waiting.reason != group.reason {
             waiting.reason = Reason::Time;
         }
@@ -119,7 +125,8 @@ impl Model {
         } else {
             omitted = later.into_iter().map(|e| e.group).collect();
         }
-        let total = |e: Entry| Group { total: self.totals[&e.group.id], ..e.group };
+        let total =
+            |e: Entry| Group { total: self.totals.get(&e.group.id).copied().unwrap_or(e.group.count), ..e.group };
         let delivery = Delivery {
             groups: ready.into_iter().map(total).collect(),
             omitted_groups: omitted.len() as u64,
@@ -210,6 +217,14 @@ impl Model {
         ledger.retain(|_, row| row[0] > 0);
         ledger
     }
+}
+
+/// What stands for a group that found no room.
+fn other(group: &Group) -> Group {
+    let mut other =
+        Group { id: OverflowGroup::Queue.id(&group.route), text: OverflowGroup::Queue.text(QUEUE), ..group.clone() };
+    merge_samples(&mut other, group);
+    other
 }
 
 impl Counting {
