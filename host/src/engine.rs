@@ -105,7 +105,7 @@ pub async fn run(
     mut batches: mpsc::Receiver<Batch>,
     clock: Clock,
 ) -> Result<(), Stopped> {
-    let mut watch = Watch { metrics: store.metrics(), overflow: Episode::default() };
+    let mut watch = Watch { metrics: store.metrics().clone(), overflow: Episode::default() };
     let mut pace = Pace::new();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;
