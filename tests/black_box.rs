@@ -15,6 +15,7 @@ mod black_box {
     mod digest;
     mod email;
     mod environment;
+    mod faults;
     mod kill_loop;
     mod limits;
     mod monitor;
@@ -25,6 +26,7 @@ mod black_box {
     mod signals;
     mod slack;
     mod start;
+    mod storm;
     mod verify;
     mod webhook;
 }

@@ -1,7 +1,7 @@
 //! Measures mag beside reference points: `cargo run --release -p mag-bench -- ingest`.
 //!
 //! Where mag stands beside something, both get the same bytes, in processes of their own, and what is printed are medians
-//! of alternating runs. `crash` proves instead of measuring: it kills mag again and again and counts what is left.
+//! of alternating runs. `crash` and `storm` prove instead of measuring, and fail when a promise is broken.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -12,6 +12,7 @@ mod ingest;
 mod process;
 mod reference;
 mod report;
+mod storm;
 
 #[derive(Parser)]
 #[command(about = "Measures mag beside reference points")]
@@ -26,6 +27,8 @@ enum Command {
     Crash(crash::Arguments),
     /// Taking in messages: mag beside a program that only reads and counts
     Ingest(ingest::Arguments),
+    /// Sends a storm at a destination with a small budget, and checks counts, pace, memory and file
+    Storm(storm::Arguments),
     /// The program that only reads and counts, on its own
     Reference(reference::Arguments),
 }
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
+        Command::Storm(arguments) => storm::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     }
 }

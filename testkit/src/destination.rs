@@ -18,7 +18,7 @@ use crate::http::{Answer, Request, Server};
 pub enum Conduct {
     /// Takes it, and says so.
     Takes,
-    /// Takes it, and the answer breaks off in its body: mag cannot know.
+    /// Takes it, and the connection is reset before the answer: mag cannot know.
     BreaksOff,
     /// Answers with this status.
     Refuses(u16),
@@ -36,13 +36,13 @@ impl Conduct {
     fn answer(self) -> Answer {
         match self {
             Self::Takes => Answer::status(200),
-            Self::BreaksOff => Answer::reset_in_body(),
+
             Self::Refuses(status) => Answer::status(status),
             Self::Limits(None) => Answer::status(429),
             Self::Limits(Some(after)) => Answer::status(429).header("retry-after", after),
             Self::Hangs => Answer::hang(),
             Self::Closes => Answer::close(),
-            Self::Resets => Answer::reset(),
+            Self::Resets | Self::BreaksOff => Answer::reset(),
         }
     }
 }

@@ -9,7 +9,9 @@ pub mod http;
 pub mod kill_loop;
 pub mod load;
 pub mod oracle;
+pub mod pace;
 pub mod process;
+pub mod storm;
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,6 @@
 //! What is sent: made before the clock starts, the same bytes for everybody.
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
@@ -51,7 +52,23 @@ pub struct Share {
     block: Vec<u8>,
     /// Where each message ends in `block`.
     ends: Vec<usize>,
+    /// Which text each message of `block` has.
+    keys: Vec<u64>,
     messages: u64,
+}
+
+/// How often each text stands in all of these together.
+#[must_use]
+pub fn counts(shares: &[Share]) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for share in shares {
+        let length = share.keys.len() as u64;
+        let (rounds, rest) = (share.messages / length.max(1), share.messages % length.max(1));
+        for (key, n) in share.keys.iter().zip(0..) {
+            *counts.entry(text_of(*key)).or_insert(0) += rounds + u64::from(n < rest);
+        }
+    }
+    counts
 }
 
 /// Splits `messages` of `keys` different texts over `connections`.
@@ -68,9 +85,11 @@ pub fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<S
     (0..connections)
         .map(|at| {
             let messages = messages / connections + u64::from(at < messages % connections);
-            let mut share = Share { block: Vec::new(), ends: Vec::new(), messages };
+            let mut share = Share { block: Vec::new(), ends: Vec::new(), keys: Vec::new(), messages };
             for _ in 0..messages.min(BLOCK_MESSAGES) {
-                write_message(&mut share.block, next_key(), format);
+                let key = next_key();
+                write_message(&mut share.block, key, format);
+                share.keys.push(key);
                 share.ends.push(share.block.len());
             }
             share
@@ -78,9 +97,13 @@ pub fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<S
         .collect()
 }
 
-fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
+fn text_of(key: u64) -> String {
     let text = format!("worker {key:08} cannot reach the database: ");
-    let text = format!("{text:.<TEXT_BYTES$}");
+    format!("{text:.<TEXT_BYTES$}")
+}
+
+fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
+    let text = text_of(key);
     let (before, after) = match format {
         Format::Classic => ("STRING\n", "\n"),
         Format::Ndjson => ("{\"text\":\"", "\"}\n"),
@@ -129,7 +152,7 @@ fn send_share(share: &Share, to: SocketAddr) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, make};
+    use super::{Format, counts, make};
 
     #[test]
     fn every_message_is_shared_out_once() {
@@ -137,5 +160,6 @@ mod tests {
         assert_eq!(shares.iter().map(|share| share.messages).collect::<Vec<_>>(), [4, 3, 3]);
         assert_eq!(shares[0].ends, [128, 256, 384, 512]);
         assert!(shares[0].block.starts_with(b"STRING\nworker 0000000"));
+        assert_eq!(counts(&shares).values().sum::<u64>(), 10);
     }
 }

@@ -81,6 +81,15 @@ impl Home {
         Ok(mag)
     }
 
+    /// Waits until mag logs something with this in it, behind the log's first `bytes`.
+    ///
+    /// # Errors
+    /// It does not.
+    pub fn wait_until_said(&self, part: &str, bytes: u64) -> anyhow::Result<()> {
+        let said = || Ok(self.said_since(bytes)?.contains(part).then_some(()));
+        wait_for(&format!("{part:?} in mag's log"), START_LIMIT, said)
+    }
+
     fn said_since(&self, bytes: u64) -> anyhow::Result<String> {
         let mut log = File::open(self.path("log")).context("mag's log is gone")?;
         log.seek(SeekFrom::Start(bytes)).context("cannot read mag's log")?;

@@ -33,6 +33,7 @@ pub(crate) struct Account {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Delivery {
     pub(crate) id: String,
+    pub(crate) sender: String,
     pub(crate) state: String,
     pub(crate) attempt: i64,
     pub(crate) messages: i64,
@@ -106,17 +107,33 @@ impl Store {
 
     /// Every delivery, oldest first.
     pub(crate) fn deliveries(&self) -> Vec<Delivery> {
-        let sql = "SELECT id, state, attempt, messages, code, error FROM deliveries ORDER BY id";
+        let sql = "SELECT id, sender, state, attempt, messages, code, error FROM deliveries ORDER BY id";
         self.rows(sql, |row| {
             Ok(Delivery {
                 id: row.get(0)?,
-                state: row.get(1)?,
-                attempt: row.get(2)?,
-                messages: row.get(3)?,
-                code: row.get(4)?,
-                error: row.get(5)?,
+                sender: row.get(1)?,
+                state: row.get(2)?,
+                attempt: row.get(3)?,
+                messages: row.get(4)?,
+                code: row.get(5)?,
+                error: row.get(6)?,
             })
         })
+    }
+
+    /// For each sender whose delivery waits, how long after the start of its last attempt the next one may begin.
+    pub(crate) fn pauses(&self) -> Vec<(String, i64)> {
+        self.rows(
+            "SELECT d.sender, max(coalesce(d.next_attempt, 0), coalesce(s.paused_until, 0)) - a.started
+             FROM deliveries d JOIN attempts a ON a.delivery = d.id AND a.attempt = d.attempt
+             LEFT JOIN senders s ON s.sender = d.sender WHERE d.finished IS NULL",
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// Messages that are neither told nor given up.
+    pub(crate) fn under_way(&self) -> i64 {
+        self.ledger().iter().map(|account| account.open + account.held + account.waiting + account.frozen).sum()
     }
 
     /// When each attempt began, in milliseconds, earliest first.
@@ -142,6 +159,7 @@ impl Store {
     pub(crate) fn let_the_waiting_be_over(self) {
         let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");
         writer.execute("UPDATE deliveries SET next_attempt = 1 WHERE next_attempt > 1", []).expect("a column of it");
+        writer.execute("UPDATE senders SET paused_until = NULL", []).expect("a column of it");
     }
 
     /// Checks that the file is whole, that every row of the ledger balances, and that its terms are what the rows hold.
