@@ -232,7 +232,7 @@ fn no_mail_server_hurts_more_than_its_own_sender() {
 
 #[test]
 fn a_pause_that_is_asked_for_is_kept_between_a_second_and_an_hour() {
-    let soon = http_date(Duration::from_secs(30));
+    let soon = http_date(Duration::from_secs(600));
     let late = http_date(Duration::from_secs(30 * 24 * 3_600));
     let (second, hour) = (1_000, 3_600_000);
     // What is asked for, and the pause in milliseconds, at least and at most.
@@ -244,7 +244,7 @@ fn a_pause_that_is_asked_for_is_kept_between_a_second_and_an_hour() {
         ("huge", Some("99999999999999999999"), hour, hour),
         ("junk", Some("when it suits you"), second, second),
         ("empty", Some(""), second, second),
-        ("date", Some(&soon), 15 * second, 30 * second),
+        ("date", Some(&soon), 300 * second, 600 * second),
         ("past", Some("Sun, 06 Nov 1994 08:49:37 GMT"), second, second),
         ("far", Some(&late), hour, hour),
     ];
