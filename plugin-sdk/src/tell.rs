@@ -97,6 +97,27 @@ pub fn lines(notification: &Notification, max_chars: usize, line: impl Fn(&Group
     lines
 }
 
+/// Characters shown of the reason why another sender could not tell something.
+const ESCALATED_CHARS: usize = 300;
+
+/// Why this was another sender's to tell: `Escalated: sender team (plugin slack 0.1.0): …`, raw text for one line, at most
+/// 350 characters. `None` for whatever is not escalated.
+#[must_use]
+pub fn escalated(notification: &Notification) -> Option<String> {
+    if notification.reason != "escalated" {
+        return None;
+    }
+    let extra: serde_json::Value = serde_json::from_str(&notification.extra).unwrap_or_default();
+    let from = extra.get("escalated_from");
+    let word = |name: &str| from.and_then(|from| from.get(name)?.as_str()).unwrap_or_default();
+    let (sender, error) =
+        (text::truncate_chars(word("sender"), 32), text::truncate_chars(word("error"), ESCALATED_CHARS));
+    if error.starts_with(&format!("sender {sender}")) {
+        return Some(format!("Escalated: {error}"));
+    }
+    Some(format!("Escalated: sender {sender}: {error}"))
+}
+
 /// The whole notification as plain text of at most `max_chars`: the operator's own text if there is one, else [`lines`].
 #[must_use]
 pub fn plain_text(notification: &Notification, max_chars: usize) -> String {
@@ -109,7 +130,10 @@ pub fn plain_text(notification: &Notification, max_chars: usize) -> String {
         let with = |shown: &str| plain_sentence(&Group { text: shown.to_owned(), ..group.clone() });
         shorten(&group.text, longest, with)
     };
-    lines(notification, max_chars, line).join("\n")
+    let Some(why) = escalated(notification) else { return lines(notification, max_chars, line).join("\n") };
+    let why = text::truncate_chars(&text::plain_line(&why), max_chars / 2);
+    let left = max_chars.saturating_sub(why.chars().count() + 1);
+    format!("{why}\n{}", lines(notification, left, line).join("\n"))
 }
 
 /// One group of many shows at most this much in [`plain_text`], so that one long text does not push the others out.
@@ -226,6 +250,21 @@ mod tests {
         notification.body = Some("own\u{1b} text".into());
         assert_eq!(plain_text(&notification, 1_000), "own\u{fffd} text");
         assert_eq!(plain_text(&notification, 3), "ow…");
+    }
+
+    #[test]
+    fn what_another_sender_could_not_tell_says_so_first() {
+        let mut notification = testing::notification(vec![testing::group("disk full", 3)]);
+        assert_eq!(escalated(&notification), None);
+        notification.reason = "escalated".into();
+        notification.extra =
+            r#"{"escalated_from":{"sender":"team","code":"http-500","error":"sender team (plugin x 1): no\n<@all>"}}"#
+                .into();
+        let told = plain_text(&notification, 1_000);
+        let expect = "Escalated: sender team (plugin x 1): no <@all>\nMessage \"disk full\" was repeated 3 time(s).";
+        assert_eq!(told, expect);
+        notification.extra = "not JSON".into();
+        assert!(plain_text(&notification, 1_000).starts_with("Escalated: sender : "));
     }
 
     #[test]

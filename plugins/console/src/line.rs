@@ -21,6 +21,10 @@ pub(crate) fn render(notification: &Notification, colour: bool) -> String {
         out.push('\n');
         return out;
     }
+    if let Some(why) = tell::escalated(notification) {
+        out.push_str(&paint(&text::plain_line(&why), DIM, colour));
+        out.push('\n');
+    }
     for group in tell::in_order(notification) {
         out.push_str(&line(group, colour));
         out.push('\n');

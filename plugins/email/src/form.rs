@@ -80,6 +80,9 @@ fn body(notification: &Notification) -> String {
         Some(body) => text::truncate_chars(&text::plain(body), TEXT_CHARS),
         None => tell::lines(notification, TEXT_CHARS, entry).join("\n"),
     };
+    if let Some(why) = tell::escalated(notification) {
+        text.insert_str(0, &format!("{}\n\n", text::plain_line(&why)));
+    }
     text.push_str(&format!("\n-- \nmag, sender {}, notification {}\n", notification.sender, notification.id));
     text
 }

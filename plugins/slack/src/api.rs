@@ -1,4 +1,4 @@
-//! The three methods of the Web API that are used, and what each of Slack's error words means.
+//! The four methods of the Web API that are used, and what each of Slack's error words means.
 
 use mag_plugin_sdk::http::{Request, Response, retry_after_ms};
 use mag_plugin_sdk::{Call, Failure, failure, text};
@@ -109,11 +109,23 @@ pub(crate) fn post_message(call: &Call<'_, Config>, text: &str) -> Result<Posted
         "unfurl_links": false,
         "unfurl_media": false,
     });
-    let request = Request::post(format!("{}/chat.postMessage", base(call.config)))
-        // Without the charset Slack answers with a warning.
-        .header("content-type", "application/json; charset=utf-8")
-        .json(&body);
-    ask(call, &request)
+    ask(call, &method(call, "chat.postMessage").json(&body))
+}
+
+/// Changes the text of a message (<https://docs.slack.dev/reference/methods/chat.update>). It takes the channel's id, as
+/// the receipt has it, and knows nothing of previews.
+pub(crate) fn update(call: &Call<'_, Config>, channel: &str, ts: &str, text: &str) -> Result<Posted, Failure> {
+    let body = json!({ "channel": channel, "ts": ts, "text": text, "parse": "none", "link_names": false });
+    ask(call, &method(call, "chat.update").json(&body))
+}
+
+/// Words that say of a message that it cannot be changed (any more).
+pub(crate) const CANNOT_UPDATE: [&str; 4] =
+    ["message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"];
+
+fn method(call: &Call<'_, Config>, name: &str) -> Request {
+    // Without the charset Slack answers with a warning.
+    Request::post(format!("{}/{name}", base(call.config))).header("content-type", "application/json; charset=utf-8")
 }
 
 fn ask<T: DeserializeOwned>(call: &Call<'_, Config>, request: &Request) -> Result<T, Failure> {

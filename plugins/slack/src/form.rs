@@ -15,7 +15,9 @@ const LINE_CHARS: usize = 500;
 /// The whole text, at most `max_chars` long: the groups, the rest, the mentions on a line of their own.
 pub(crate) fn text(notification: &Notification, config: &Config, users: &Users, max_chars: usize) -> String {
     let mentions = mentions(notification, config, users, max_chars / 2);
-    let budget = max_chars.saturating_sub(mentions.chars().count() + 1);
+    let why = tell::escalated(notification).map(|why| text::mrkdwn(&text::plain_line(&why)));
+    let taken = |line: &str| line.chars().count() + 1;
+    let budget = max_chars.saturating_sub(taken(&mentions) + why.as_deref().map_or(0, taken));
     let mut lines = match &notification.body {
         Some(body) => vec![text::truncate_chars(body, budget)],
         None => {
@@ -24,6 +26,9 @@ pub(crate) fn text(notification: &Notification, config: &Config, users: &Users, 
             tell::lines(notification, budget, |group| sentence(group, limit))
         }
     };
+    if let Some(why) = why {
+        lines.insert(0, why);
+    }
     if !mentions.is_empty() {
         lines.push(mentions);
     }

@@ -1,7 +1,7 @@
 //! Tells notifications in a Slack channel, with the Web API.
 //!
-//! `prepare` checks the token and looks up the people to mention; `send` posts one message. No text of a message can
-//! mention anybody, link anywhere or change the layout beyond Slack's own bold and code marks.
+//! `prepare` checks the token and looks up the people to mention; `send` posts one message, or brings one up to date. No
+//! text of a message can mention anybody, link anywhere or change the layout beyond Slack's own bold and code marks.
 
 #![forbid(unsafe_code)]
 
@@ -12,8 +12,8 @@ mod users;
 use mag_plugin_sdk::config::mistake;
 use mag_plugin_sdk::http::Url;
 use mag_plugin_sdk::{
-    About, Call, ConfigError, Delivered, Egress, Failure, Markup, Notification, Prepared, Secrets, Sender, delivered,
-    text,
+    About, Call, ConfigError, Delivered, Egress, Failure, Intent, Markup, Notification, Prepared, Secrets, Sender,
+    delivered, text,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,7 @@ impl Sender for Slack {
 
     fn about() -> About {
         let about = About::new("slack", env!("CARGO_PKG_VERSION"), "Tells notifications in a Slack channel.");
-        About { markup: Markup::Mrkdwn, max_groups: Some(MAX_GROUPS), ..about }.secret(
+        About { markup: Markup::Mrkdwn, max_groups: Some(MAX_GROUPS), updates_in_place: true, ..about }.secret(
             "token",
             true,
             &["header"],
@@ -101,17 +101,36 @@ impl Sender for Slack {
 
     fn send(call: &Call<'_, Config>, notification: &Notification) -> Result<Delivered, Failure> {
         let users = users::Users::from_bytes(call.state);
-        let text = form::text(notification, call.config, &users, form::TEXT_CHARS);
-        let posted = match api::post_message(call, &text) {
-            Err(failure) if failure.code == api::TOO_LONG => {
-                api::post_message(call, &form::text(notification, call.config, &users, form::SHORT_TEXT_CHARS))
+        let text = |max_chars| form::text(notification, call.config, &users, max_chars);
+        if let Some(receipt) = Receipt::to_update(notification) {
+            let updated = shorter_if_too_long(text, |text| api::update(call, &receipt.channel, &receipt.ts, text));
+            match updated {
+                Ok(updated) => return Ok(told(updated, true)),
+                // It was deleted, or Slack does not let it be changed any more: a new one takes its place.
+                Err(failure) if api::CANNOT_UPDATE.contains(&failure.code.as_str()) => {}
+                Err(failure) => return Err(failure),
             }
-            posted => posted,
-        }?;
-        // Two short words from Slack: this cannot fail, and a message without a receipt is told all the same.
-        let receipt = serde_json::to_vec(&Receipt { channel: posted.channel, ts: posted.ts }).ok();
-        Ok(Delivered { receipt, ..delivered() })
+        }
+        let posted = shorter_if_too_long(text, |text| api::post_message(call, text))?;
+        Ok(told(posted, false))
     }
+}
+
+/// Says it once more in fewer words when Slack finds it too long.
+fn shorter_if_too_long(
+    text: impl Fn(usize) -> String,
+    say: impl Fn(&str) -> Result<api::Posted, Failure>,
+) -> Result<api::Posted, Failure> {
+    match say(&text(form::TEXT_CHARS)) {
+        Err(failure) if failure.code == api::TOO_LONG => say(&text(form::SHORT_TEXT_CHARS)),
+        said => said,
+    }
+}
+
+fn told(posted: api::Posted, updated_in_place: bool) -> Delivered {
+    // Two short words from Slack: this cannot fail, and a message without a receipt is told all the same.
+    let receipt = serde_json::to_vec(&Receipt { channel: posted.channel, ts: posted.ts }).ok();
+    Delivered { receipt, updated_in_place, ..delivered() }
 }
 
 /// A line on standard error, which mag logs.
@@ -121,10 +140,18 @@ fn say(line: &str) {
 }
 
 /// What is needed to change the message or to answer under it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct Receipt {
     channel: String,
     ts: String,
+}
+
+impl Receipt {
+    /// The message that is to be changed; one that cannot be read is as good as none.
+    fn to_update(notification: &Notification) -> Option<Self> {
+        let previous = notification.previous.as_ref().filter(|_| notification.intent == Intent::Update)?;
+        serde_json::from_slice(previous).ok()
+    }
 }
 
 mag_plugin_sdk::export!(Slack);

@@ -274,3 +274,59 @@ fn without_a_token_nothing_is_asked() {
     let failure = adapter::prepare::<Slack>(r#"{"channel":"C1"}"#, &http, NOW).unwrap_err();
     assert_eq!((failure.kind, http.requests().len()), (FailureKind::Misconfigured, 0));
 }
+
+fn living(receipt: &[u8]) -> Notification {
+    let mut told = notification(vec![group("disk full", 60)]);
+    (told.intent, told.previous) = (Intent::Update, Some(receipt.to_vec()));
+    told
+}
+
+const RECEIPT: &[u8] = br#"{"channel":"C1","ts":"1.2"}"#;
+
+#[test]
+fn a_living_message_is_changed_in_place() {
+    let http = FakeHttp::answering(200, r#"{"ok":true,"channel":"C1","ts":"1.2","text":"x"}"#);
+    let told = send(&http, &living(RECEIPT)).unwrap();
+    assert_eq!((told.updated_in_place, told.receipt.as_deref()), (true, Some(RECEIPT)));
+    let [request] = http.requests().try_into().unwrap();
+    assert_eq!(request.url, "https://slack.com/api/chat.update");
+    let text = "Message `\"disk full\"` was repeated *60* time(s).\n<@U1> <@U2>";
+    let expect = json!({"channel": "C1", "ts": "1.2", "text": text, "parse": "none", "link_names": false});
+    assert_eq!(body(&request), expect);
+}
+
+#[test]
+fn a_message_that_is_gone_is_posted_anew() {
+    for word in ["message_not_found", "cant_update_message", "edit_window_closed", "channel_not_found"] {
+        let gone = answer(200, &format!(r#"{{"ok":false,"error":"{word}"}}"#));
+        let http = FakeHttp::new([Ok(gone), Ok(answer(200, POSTED))]);
+        let told = send(&http, &living(RECEIPT)).unwrap();
+        assert!(!told.updated_in_place && told.receipt.is_some(), "{word}");
+        let urls: Vec<String> = http.requests().into_iter().map(|request| request.url).collect();
+        assert_eq!(urls, ["https://slack.com/api/chat.update", "https://slack.com/api/chat.postMessage"]);
+    }
+}
+
+#[test]
+fn a_receipt_that_cannot_be_read_means_a_new_message() {
+    let http = FakeHttp::answering(200, POSTED);
+    assert!(!send(&http, &living(b"junk")).unwrap().updated_in_place);
+    assert_eq!(http.requests()[0].url, "https://slack.com/api/chat.postMessage");
+}
+
+#[test]
+fn a_change_that_fails_for_another_reason_is_tried_again() {
+    let http = FakeHttp::answering(200, r#"{"ok":false,"error":"ratelimited"}"#);
+    assert_eq!(send(&http, &living(RECEIPT)).unwrap_err().kind, FailureKind::RateLimited);
+    assert_eq!(http.requests().len(), 1);
+}
+
+#[test]
+fn what_another_sender_could_not_tell_says_so_first_and_cannot_mention() {
+    let mut told = notification(vec![group("disk full", 3)]);
+    told.reason = "escalated".into();
+    told.extra =
+        json!({"escalated_from": {"sender": "hook", "code": "x", "error": "sender hook: <!channel>"}}).to_string();
+    let text = text_of(&told);
+    assert!(text.starts_with("Escalated: sender hook: &lt;!channel&gt;\nMessage "), "{text}");
+}

@@ -24,6 +24,8 @@ pub(crate) struct Body<'a> {
     omitted_groups: u64,
     omitted_messages: u64,
     sent_at: String,
+    /// Sender, code and error of whoever could not tell it.
+    escalated_from: Option<serde_json::Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,8 +104,14 @@ impl<'a> From<&'a Notification> for Body<'a> {
             omitted_groups: n.omitted_groups,
             omitted_messages: n.omitted_messages,
             sent_at: rfc3339_ms(n.sent_at),
+            escalated_from: escalated_from(n),
         }
     }
+}
+
+fn escalated_from(n: &Notification) -> Option<serde_json::Value> {
+    let mut extra: serde_json::Value = serde_json::from_str(&n.extra).ok()?;
+    extra.get_mut("escalated_from").map(serde_json::Value::take)
 }
 
 impl<'a> From<&'a Group> for BodyGroup<'a> {

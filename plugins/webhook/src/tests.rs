@@ -84,7 +84,7 @@ fn the_body_is_what_receivers_rely_on() {
                 "opened": "1994-11-06T08:49:37.000Z", "closed": "1994-11-06T08:50:07.000Z",
                 "samples": [], "reason": "count", "state": null, "resolved": false, "links": [],
             }],
-            "omitted_groups": 412, "omitted_messages": 80_344, "sent_at": "1994-11-06T08:50:07.005Z",
+            "omitted_groups": 412, "omitted_messages": 80_344, "sent_at": "1994-11-06T08:50:07.005Z", "escalated_from": null,
         })
     );
 }
@@ -95,10 +95,21 @@ fn the_largest_count_is_a_whole_number() {
 }
 
 #[test]
+fn whose_it_was_to_tell_is_said() {
+    let mut copy = notification(vec![group("disk full", 30)]);
+    copy.extra = r#"{"escalated_from":{"sender":"team","code":"500","error":"no"},"language":"en"}"#.into();
+    assert_eq!(posted(&copy)["escalated_from"], json!({"sender": "team", "code": "500", "error": "no"}));
+    copy.extra = "junk".into();
+    assert_eq!(posted(&copy)["escalated_from"], Value::Null);
+}
+
+#[test]
 fn bodies_and_schema_agree() {
     let schema: Value = serde_json::from_str(include_str!("../body.schema.json")).unwrap();
     fits(&schema, &schema, &posted(&full()), "");
     fits(&schema, &schema, &posted(&notification(Vec::new())), "");
+    let extra = r#"{"escalated_from":{"sender":"team","code":"500","error":"no"}}"#.to_owned();
+    fits(&schema, &schema, &posted(&Notification { extra, ..full() }), "");
 }
 
 /// As much of JSON Schema as ours uses; properties must be the same on both sides, so that neither can drift.
