@@ -15,6 +15,7 @@ mod black_box {
     mod digest;
     mod email;
     mod environment;
+    mod fallback;
     mod faults;
     mod kill_loop;
     mod limits;

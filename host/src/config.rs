@@ -11,6 +11,7 @@ use crate::matcher::{Field, Matcher};
 
 mod duration;
 mod env;
+mod fallback;
 mod json;
 mod limits;
 mod listen;
@@ -162,6 +163,14 @@ pub struct Sender {
     pub rate: Option<Rate>,
     /// Attempts that may follow each other at once.
     pub burst: u32,
+    /// Attempts that may be under way together.
+    pub concurrency: usize,
+    /// How long a delivery is tried while mag runs.
+    pub give_up_after: Duration,
+    /// Set for `style = "living"`, to `repeat_after`: how long a message is kept up to date.
+    pub living: Option<Duration>,
+    /// Who tells what this sender cannot.
+    pub fallback: Option<Fallback>,
     /// Origins granted beyond those in `config`.
     pub allow: Vec<String>,
     /// Whether private and local addresses may be reached.
@@ -170,6 +179,15 @@ pub struct Sender {
     pub smtp: Option<Smtp>,
     /// `FILE:LINE:COL` of its name, or the environment variable that made it: for messages about it.
     pub place: String,
+}
+
+/// `fallback` of a sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// The other sender's name.
+    pub sender: String,
+    /// After so long without a delivery, though there was something to tell.
+    pub after: Duration,
 }
 
 /// `smtp = { … }` of a sender.

@@ -87,7 +87,7 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     drop(batches);
     let telling = CancellationToken::new();
     let config = Arc::new(config);
-    let mut tasks = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let (mut tasks, _health) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
     let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
 
     tokio::select! {
@@ -260,6 +260,9 @@ fn by_sender(recovered: Recovered, now: u64) -> BTreeMap<String, crate::deliver:
     let mut resumes: BTreeMap<String, crate::deliver::Resume> = BTreeMap::new();
     for delivery in recovered.deliveries {
         resumes.entry(delivery.sender.clone()).or_default().deliveries.push(delivery);
+    }
+    for (sender, until) in recovered.paused {
+        resumes.entry(sender).or_default().paused_until = Some(until);
     }
     for (sender, started) in recovered.attempts {
         resumes.entry(sender).or_default().spent.push(Duration::from_millis(now.saturating_sub(started)));

@@ -264,6 +264,17 @@ pub struct Group {
     pub reason: Reason,
 }
 
+/// Why a sender is asked to tell what was another one's to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// Who could not tell it.
+    pub sender: String,
+    /// The failure's code.
+    pub code: String,
+    /// The failure in words.
+    pub error: String,
+}
+
 /// What one sender is asked to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
@@ -293,4 +304,8 @@ pub struct Notification {
     pub timeout_ms: u32,
     /// What the last attempt gave back: who has it already.
     pub progress: Option<Vec<u8>>,
+    /// The receipt of the message that is to be brought up to date instead of posting a new one.
+    pub previous: Option<Vec<u8>>,
+    /// Set with [`Reason::Escalated`].
+    pub cause: Option<Cause>,
 }

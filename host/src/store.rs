@@ -25,11 +25,13 @@ mod bury;
 mod changes;
 mod deliveries;
 mod delivery;
+mod escalate;
 mod health;
 mod ledger;
 mod letters;
 mod look;
 mod queue;
+mod receipts;
 mod room;
 mod rows;
 mod schema;
@@ -40,7 +42,7 @@ mod windows;
 mod writer;
 
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
-pub use delivery::{Attempted, Delivery, Freeze, Outcome};
+pub use delivery::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries};
 pub use letters::{Deed, LetterError, Moved, TEST_TEXT, Which};
 pub use look::{
     Account, AttemptLine, DeliveryLine, Facts, GroupLine, Letter, LetterPage, LookError, OpenRoute, Overview, Reader,
@@ -155,6 +157,8 @@ pub struct Recovered {
     pub deliveries: Vec<Delivery>,
     /// Sender and time of the attempts of the last minutes.
     pub attempts: Vec<(String, Millis)>,
+    /// Senders whose destination asked to be left alone, and until when.
+    pub paused: Vec<(String, Millis)>,
     /// Deliveries that went to the dead letters because their sender is gone.
     pub buried: u64,
     /// The row of the next window.
@@ -496,6 +500,16 @@ impl Store {
     #[must_use]
     pub fn has_failed(&self) -> Option<String> {
         self.failed.borrow().clone()
+    }
+
+    /// Lets another sender tell what this one cannot, as far as it was not told already; returns how many notifications
+    /// that makes. What waits goes on waiting.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn escalate(&self, escalation: Escalation) -> Result<usize, Stopped> {
+        self.ask(|done| Command::Escalate { escalation, done }).await
     }
 
     /// Forgets what was told before `before`, a bounded number of deliveries; returns how many.

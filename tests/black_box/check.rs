@@ -50,9 +50,9 @@ plugin = "consol"
 mag.toml:14:8: error: `rate`: expected a rate like "20/m", found "20 per minute"
 rate = "20 per minute"
        ^
-mag.toml:15:1: error: `fallback` is not in this version
+mag.toml:15:12: error: `fallback`: unknown sender `mail`, expected one of console
 fallback = "mail"
-^"#;
+           ^"#;
     ended.must_be(2, "", said);
 }
 

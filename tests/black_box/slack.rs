@@ -213,3 +213,25 @@ fn an_address_that_is_not_slack_gets_no_token_by_a_redirect() {
     mag.stops();
     assert!(trap.requests().is_empty());
 }
+
+#[test]
+fn a_living_message_is_posted_once_and_grows_in_place_also_after_a_restart() {
+    let slack = Slack::start();
+    let home = home(&slack, "max_messages = 2");
+    let config = std::fs::read_to_string(home.path("mag.toml")).expect("a config");
+    let config = config.replace("plugin = \"slack\"", "plugin = \"slack\"\nstyle = \"living\"\nrate = \"10/s\"");
+    home.configure(&config);
+    let mag = home.start();
+    mag.takes(&classic(&["a", "a"]));
+    assert_eq!(slack.text(1), "Message `\"a\"` was repeated *2* time(s).\n<@U1ANN> <@U2BOB>");
+    mag.takes(&classic(&["a", "a"]));
+    assert_eq!(slack.updated_text(1), "Message `\"a\"` was repeated *4* time(s).\n<@U1ANN> <@U2BOB>");
+    let mag = mag.stops().start();
+    mag.takes(&classic(&["a", "a", "a"]));
+    assert_eq!(slack.updated_text(2), "Message `\"a\"` was repeated *7* time(s).\n<@U1ANN> <@U2BOB>");
+    mag.takes(&classic(&["b", "b"]));
+    assert!(slack.text(2).starts_with("Message `\"b\"` was repeated *2* time(s)."), "another group has its own");
+    let home = mag.stops();
+    assert_eq!(slack.requests("chat.postMessage").len(), 2);
+    assert_eq!(home.store().account("root", "slack").told, 9);
+}

@@ -42,6 +42,7 @@ fn the_body_has_the_documented_fields_and_no_others() {
         "omitted_groups",
         "omitted_messages",
         "sent_at",
+        "escalated_from",
     ];
     documented.sort_unstable();
     assert_eq!(fields, documented);
@@ -164,8 +165,8 @@ fn a_404_needs_a_person_and_stays_queued_until_it_works() {
     let receiver = Receiver::start().answers_next(Answer::status(404));
     let mag = Mag::with(&config(&receiver, ""));
     mag.takes(&classic(&["a"]));
-    let said = mag.says("will try again");
-    assert!(said.contains("404") && said.contains("misconfigured"), "{said}");
+    let said = mag.says("its queue waits until a person changes something");
+    assert!(said.contains("ERROR") && said.contains("404") && said.contains("misconfigured"), "{said}");
     let home = mag.crashes();
     let delivery = home.store().only_delivery();
     assert_ne!(delivery.state, "dead");

@@ -7,7 +7,7 @@ use super::report::{Mistakes, Places};
 use super::syntax::Syntax;
 use super::typed::{File, Section};
 use super::{Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
-use super::{limits, listen, log, monitor, route, sender, store};
+use super::{fallback, limits, listen, log, monitor, route, sender, store};
 
 /// The sender of a configuration that has none.
 const CONSOLE: &str = "console";
@@ -90,6 +90,7 @@ fn join(draft: &mut Draft, told: &[String], file: &File) -> (Route, Vec<String>)
     let mut names: Vec<&str> = draft.named.iter().map(|(name, _)| name.as_str()).chain(made).collect();
     names.sort_unstable();
     names.dedup();
+    fallback::check(&draft.senders, &names, file);
     let implied = if let [only] = names.as_slice() { vec![(*only).to_owned()] } else { Vec::new() };
     if implied.is_empty() && draft.route.senders.is_none() {
         let place = draft.route.place().or_else(|| draft.named.first().map(|(_, at)| *at..*at));
@@ -97,7 +98,8 @@ fn join(draft: &mut Draft, told: &[String], file: &File) -> (Route, Vec<String>)
         file.absent(&place.unwrap_or_default(), message);
     }
     let route = route::resolve(&draft.route, implied, &names, file);
-    let used = [told, &draft.route.names()].concat();
+    let fallbacks = draft.senders.iter().filter_map(|sender| sender.fallback.as_ref()).map(|f| f.sender.clone());
+    let used: Vec<String> = told.iter().cloned().chain(draft.route.names()).chain(fallbacks).collect();
     let idle = draft.named.iter().filter(|(name, _)| !used.contains(name));
     let warning = |(name, at): &(String, usize)| {
         format!("{}: warning: no route names the sender `{name}`", file.places.place(*at))

@@ -12,7 +12,7 @@ use url::Url;
 use super::report::{did_you_mean, nearest};
 use super::secret::{self, Secrets};
 use super::typed::{File, NAME, Section, Value, is_name};
-use super::{Plugin, Rate, Sender, duration, json, smtp};
+use super::{Plugin, Rate, Sender, duration, fallback, json, smtp};
 
 /// One attempt, unless the file says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,8 +32,12 @@ const OTHER_RATE: Rate = Rate { count: 1, per: SECOND };
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-/// Keys of senders that a later version has.
-const NOT_YET: [&str; 6] = ["fallback", "fallback_after", "style", "repeat_after", "give_up_after", "concurrency"];
+/// Attempts under way together, at most: each holds a whole plugin instance.
+const CONCURRENCY_MOST: u64 = 64;
+/// How long a delivery is tried.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a living message is kept up to date.
+const REPEAT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Every `[senders.NAME]`, by name; and each name that was typed with its place, whatever is wrong with the sender.
 pub(super) fn read(root: &mut Section<'_>) -> (Vec<Sender>, Vec<(String, usize)>) {
@@ -73,6 +77,10 @@ pub(super) fn bundled(name: &str, plugin: &str, place: &str) -> Sender {
         timeout: TIMEOUT,
         rate: default_rate(plugin),
         burst: BURST,
+        concurrency: 1,
+        give_up_after: GIVE_UP_AFTER,
+        living: None,
+        fallback: None,
         allow: Vec::new(),
         allow_private: false,
         smtp: None,
@@ -85,7 +93,6 @@ fn default_rate(plugin: &str) -> Option<Rate> {
 }
 
 fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
-    section.not_yet(&NOT_YET);
     // The plugin is what the rest is judged by; with a mistake in it the rest is read as for any plugin.
     let plugin = section.require("plugin").and_then(|value| plugin(&value)).unwrap_or(Plugin::Path("".into()));
     let word = if let Plugin::Bundled(name) = &plugin { name.as_str() } else { "" };
@@ -104,6 +111,12 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     }
     let burst = section.take("burst").and_then(|value| value.count(1));
     sender.burst = burst.map_or(BURST, |burst| u32::try_from(burst).unwrap_or(u32::MAX));
+    let concurrency = section.take("concurrency").and_then(|value| concurrency(&value));
+    sender.concurrency = concurrency.unwrap_or(1);
+    let give_up_after = section.take("give_up_after").and_then(|value| duration::read(&value, SECOND));
+    sender.give_up_after = give_up_after.unwrap_or(GIVE_UP_AFTER);
+    sender.living = living(section);
+    sender.fallback = fallback::read(section);
     if let Some(value) = section.take("allow") {
         sender.allow = allow(&value);
     }
@@ -171,6 +184,35 @@ fn config(value: &Value<'_>, secrets: &Secrets) -> Json {
             value.file.wrong(span, "a secret inside a URL is not in this version");
         }
     }))
+}
+
+fn concurrency(value: &Value<'_>) -> Option<usize> {
+    let number = value.count(1)?;
+    if number > CONCURRENCY_MOST {
+        value.expected(&format!("at most {CONCURRENCY_MOST}"));
+        return None;
+    }
+    usize::try_from(number).ok()
+}
+
+/// `style` and `repeat_after`
+fn living(section: &mut Section<'_>) -> Option<Duration> {
+    let style = section.take("style").and_then(|value| value.parse("\"digest\" or \"living\"", style));
+    let repeat_after = section.take("repeat_after").and_then(|value| duration::read(&value, SECOND));
+    if repeat_after.is_some() && style != Some(true) {
+        let place = section.place_of("repeat_after");
+        section.file.absent(&place, format!("`repeat_after` needs `style = \"living\"` in {}", section.name));
+    }
+    (style == Some(true)).then(|| repeat_after.unwrap_or(REPEAT_AFTER))
+}
+
+/// Whether each group has a message of its own.
+fn style(text: &str) -> Option<bool> {
+    match text {
+        "digest" => Some(false),
+        "living" => Some(true),
+        _ => None,
+    }
 }
 
 /// `20/m`

@@ -1,13 +1,15 @@
 //! One task a sender: it compiles the plugin, lets it check its config, and then delivers.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::deliver::{self, Plugin, Resume, Settings};
+use crate::deliver::{self, Fallback, Health, Plugin, Resume, Settings, Surroundings};
 use crate::limits;
 use crate::message::Notification;
 use crate::sender::{Delivered, Failure, Manifest, Overflow, Prepared, Sender, StartError, Started};
@@ -23,6 +25,9 @@ impl Plugin for Started {
     }
 }
 
+/// How each sender is doing, by name.
+pub(super) type Healths = BTreeMap<String, watch::Receiver<Health>>;
+
 /// Starts every sender; what a former run left for it goes on.
 pub(super) fn start(
     config: &Arc<Config>,
@@ -31,29 +36,34 @@ pub(super) fn start(
     store: &Store,
     clock: &Clock,
     stop: &CancellationToken,
-) -> JoinSet<()> {
+) -> (JoinSet<()>, Healths) {
     let mut resumes = super::by_sender(recovered, clock.now());
     let mut tasks = JoinSet::new();
+    let mut health = Healths::new();
     for sender in loaded {
         let resume = resumes.remove(sender.name()).unwrap_or_default();
-        let (config, store, clock, stop) = (Arc::clone(config), store.clone(), clock.clone(), stop.clone());
+        let (shown, seen) = watch::channel(Health { since: clock.now(), ..Health::default() });
+        health.insert(sender.name().to_owned(), seen);
+        let config = Arc::clone(config);
+        let surroundings =
+            Surroundings { store: store.clone(), clock: clock.clone(), stop: stop.clone(), health: shown };
         tasks.spawn(async move {
-            Box::pin(one(config, sender, resume, store, clock, stop)).await;
+            Box::pin(one(config, sender, resume, surroundings)).await;
         });
     }
-    tasks
+    (tasks, health)
 }
 
-async fn one(config: Arc<Config>, sender: Sender, resume: Resume, store: Store, clock: Clock, stop: CancellationToken) {
+async fn one(config: Arc<Config>, sender: Sender, resume: Resume, surroundings: Surroundings) {
     let Some(section) = config.senders.iter().find(|section| section.name == sender.name()) else { return };
     let started = tokio::select! {
         started = sender.start() => started,
-        () = stop.cancelled() => return,
+        () = surroundings.stop.cancelled() => return,
     };
     match started {
         Ok(started) => {
             let settings = settings(section, started.manifest());
-            deliver::run(started, settings, resume, store, clock, stop).await;
+            deliver::run(started, settings, resume, surroundings).await;
         }
         Err(error) => {
             tracing::error!(
@@ -63,8 +73,14 @@ async fn one(config: Arc<Config>, sender: Sender, resume: Resume, store: Store, 
             for line in explain(&config, &section.name, &error) {
                 tracing::error!("{line}");
             }
+            deliver::stranded(&section.name, fallback(section), &error.to_string(), surroundings).await;
         }
     }
+}
+
+fn fallback(section: &config::Sender) -> Option<Fallback> {
+    let config::Fallback { sender, after } = section.fallback.clone()?;
+    Some(Fallback { sender, after })
 }
 
 fn settings(section: &config::Sender, manifest: &Manifest) -> Settings {
@@ -75,6 +91,10 @@ fn settings(section: &config::Sender, manifest: &Manifest) -> Settings {
         split: manifest.overflow == Overflow::Split,
         rate: section.rate,
         burst: section.burst,
+        concurrency: section.concurrency,
+        give_up_after: section.give_up_after,
+        living: section.living,
+        fallback: fallback(section),
         timeout: section.timeout,
     }
 }

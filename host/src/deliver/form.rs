@@ -17,7 +17,7 @@ pub fn notification(delivery: &Delivery, timeout: Duration) -> Notification {
         attempt: delivery.attempt,
         sender: delivery.sender.clone(),
         kind: common(groups, |group| group.kind.as_str()).unwrap_or(DEFAULT_KIND).to_owned(),
-        reason: common(groups, |group| group.reason).unwrap_or(Reason::Time),
+        reason: delivery.reason.or_else(|| common(groups, |group| group.reason)).unwrap_or(Reason::Time),
         period_ms: groups.iter().map(|group| group.closed.saturating_sub(group.opened)).max().unwrap_or(0),
         title: title(delivery),
         groups: groups.clone(),
@@ -26,6 +26,8 @@ pub fn notification(delivery: &Delivery, timeout: Duration) -> Notification {
         sent_at: delivery.created,
         timeout_ms: u32::try_from(as_millis(timeout)).unwrap_or(u32::MAX),
         progress: delivery.progress.clone(),
+        previous: delivery.previous.clone(),
+        cause: delivery.cause.clone(),
     }
 }
 
@@ -36,23 +38,28 @@ fn common<'g, T: PartialEq>(groups: &'g [Group], of: impl Fn(&'g Group) -> T) ->
     values.all(|value| value == first).then_some(first)
 }
 
-/// One line that says the most important thing.
+/// One line that says the most important thing; first of all that it was another sender's to say.
 fn title(delivery: &Delivery) -> String {
+    let prefix = match &delivery.cause {
+        Some(cause) => one_line(&format!("escalated from {}: ", cause.sender), limits::TITLE_CHARS / 2) + " ",
+        None => String::new(),
+    };
+    let chars = limits::TITLE_CHARS - prefix.chars().count();
     let told: u64 = delivery.groups.iter().map(|group| group.count).fold(0, u64::saturating_add);
     let messages = told.saturating_add(delivery.omitted_messages);
     let groups = delivery.groups.len() as u64 + delivery.omitted_groups;
     let about = match delivery.groups.first() {
         Some(group) if groups == 1 && OverflowGroup::of(group).is_some() => {
-            one_line(&group::sentence(messages, &group.text), limits::TITLE_CHARS)
+            one_line(&group::sentence(messages, &group.text), chars)
         }
-        Some(group) if groups == 1 && messages == 1 => one_line(&group.text, limits::TITLE_CHARS),
+        Some(group) if groups == 1 && messages == 1 => one_line(&group.text, chars),
         Some(group) if groups == 1 => {
             let times = format!(" ({messages} times)");
-            one_line(&group.text, limits::TITLE_CHARS - times.len()) + &times
+            one_line(&group.text, chars.saturating_sub(times.len())) + &times
         }
         _ => format!("{messages} messages in {groups} groups"),
     };
-    if about.is_empty() { "(empty message)".to_owned() } else { about }
+    if about.is_empty() { prefix + "(empty message)" } else { prefix + &about }
 }
 
 /// The text on one line, white space folded, control characters gone, cut to `chars` characters.
@@ -75,7 +82,8 @@ fn one_line(text: &str, chars: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{GroupId, Labels};
+    use crate::message::{Cause, GroupId, Labels};
+    use crate::store::Tries;
 
     fn group(text: &str, kind: &str, count: u64, reason: Reason) -> Group {
         Group {
@@ -97,8 +105,8 @@ mod tests {
         }
     }
 
-    fn form(groups: Vec<Group>, omitted: (u64, u64)) -> Notification {
-        let delivery = Delivery {
+    fn delivery(groups: Vec<Group>, omitted: (u64, u64)) -> Delivery {
+        Delivery {
             id: "id".to_owned(),
             sender: "console".to_owned(),
             attempt: 1,
@@ -108,8 +116,15 @@ mod tests {
             created: 5,
             next_attempt: None,
             progress: None,
-        };
-        notification(&delivery, Duration::from_secs(10))
+            reason: None,
+            cause: None,
+            previous: None,
+            tries: Tries::default(),
+        }
+    }
+
+    fn form(groups: Vec<Group>, omitted: (u64, u64)) -> Notification {
+        notification(&delivery(groups, omitted), Duration::from_secs(10))
     }
 
     #[track_caller]
@@ -131,6 +146,20 @@ mod tests {
         let text = OverflowGroup::Groups.text(3);
         let other = Group { id: OverflowGroup::Groups.id("root"), ..group(&text, "default", 997, Reason::Time) };
         check_title(vec![other], (0, 0), "997 other messages in more groups than the limit of 3");
+    }
+
+    #[test]
+    fn what_another_sender_could_not_tell_says_so_in_its_title() {
+        let (code, error) = ("http-500".to_owned(), "sender team: no".to_owned());
+        let delivery = Delivery {
+            reason: Some(Reason::Escalated),
+            cause: Some(Cause { sender: "team".to_owned(), code, error }),
+            ..delivery(vec![group(&"x".repeat(300), "default", 30, Reason::Count)], (0, 0))
+        };
+        let n = notification(&delivery, Duration::from_secs(10));
+        assert_eq!((n.reason, n.cause), (Reason::Escalated, delivery.cause));
+        assert!(n.title.starts_with("escalated from team: xxx") && n.title.ends_with("… (30 times)"), "{}", n.title);
+        assert_eq!(n.title.chars().count(), limits::TITLE_CHARS);
     }
 
     #[test]

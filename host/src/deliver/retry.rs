@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::sender::{Failure, FailureKind};
+use crate::store::Tries;
 
 /// The shortest wait before another attempt.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
@@ -10,23 +11,8 @@ pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(5 * 60);
 /// The longest wait that a destination may ask for.
 pub const ASKED_MAX: Duration = Duration::from_secs(60 * 60);
-/// How long a delivery is tried while mag runs.
-const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Attempts that may end in a fault of the plugin itself; more would only trap again.
 const PLUGIN_FAULTS: u32 = 5;
-
-/// What one delivery has been through in this run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tries {
-    /// Failures so far, without those that only asked to wait.
-    pub failures: u32,
-    /// Answers that only asked to wait; they never count towards giving up.
-    pub limited: u32,
-    /// Failures that were the plugin's own fault.
-    pub faults: u32,
-    /// How long it has been tried, without the pauses that the destination asked for.
-    pub trying: Duration,
-}
 
 /// What to do with a delivery that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,15 +26,17 @@ pub enum Decision {
 }
 
 /// Decides about a failure. `tries` counts it already; `chance` is between 0 and 1.
+///
+/// What asks for a pause, or for a person, is never given up.
 #[must_use]
-pub fn decide(failure: &Failure, tries: Tries, chance: f64) -> Decision {
+pub fn decide(failure: &Failure, tries: Tries, give_up_after: Duration, chance: f64) -> Decision {
     let unasked = || backoff(tries.failures.saturating_add(tries.limited), chance);
     let wait = failure.after.map_or_else(unasked, |asked| asked.clamp(BACKOFF_MIN, ASKED_MAX));
     match failure.kind {
-        FailureKind::RateLimited => Decision::Pause(wait),
+        FailureKind::RateLimited | FailureKind::Misconfigured => Decision::Pause(wait),
         FailureKind::Permanent => Decision::GiveUp,
-        FailureKind::Retry | FailureKind::Misconfigured => {
-            let worn_out = tries.trying >= GIVE_UP_AFTER || tries.faults >= PLUGIN_FAULTS;
+        FailureKind::Retry => {
+            let worn_out = tries.trying >= give_up_after || tries.faults >= PLUGIN_FAULTS;
             if worn_out { Decision::GiveUp } else { Decision::Retry(wait) }
         }
     }
@@ -66,6 +54,8 @@ pub fn backoff(failures: u32, chance: f64) -> Duration {
 mod tests {
     use super::*;
 
+    const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
     fn failure(kind: FailureKind, after: Option<u64>) -> Failure {
         let (code, message) = ("x".to_owned(), "x".to_owned());
         let after = after.map(Duration::from_secs);
@@ -74,7 +64,7 @@ mod tests {
 
     #[track_caller]
     fn check(kind: FailureKind, after: Option<u64>, tries: Tries, expect: Decision) {
-        assert_eq!(decide(&failure(kind, after), tries, 1.0), expect);
+        assert_eq!(decide(&failure(kind, after), tries, GIVE_UP_AFTER, 1.0), expect);
     }
 
     fn tried(failures: u32) -> Tries {
@@ -118,9 +108,16 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_trying_is_enough() {
+    fn who_has_been_tried_for_long_enough_is_given_up() {
         let tries = |trying| Tries { failures: 20, trying, ..Tries::default() };
-        check(FailureKind::Misconfigured, Some(1), tries(GIVE_UP_AFTER), Decision::GiveUp);
-        check(FailureKind::Misconfigured, Some(1), tries(GIVE_UP_AFTER / 2), Decision::Retry(Duration::from_secs(1)));
+        check(FailureKind::Retry, Some(1), tries(GIVE_UP_AFTER), Decision::GiveUp);
+        check(FailureKind::Retry, Some(1), tries(GIVE_UP_AFTER / 2), Decision::Retry(Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn what_needs_a_person_is_paused_for_longer_and_longer_and_never_given_up() {
+        let tries = |failures| Tries { failures, trying: GIVE_UP_AFTER * 10, ..Tries::default() };
+        check(FailureKind::Misconfigured, None, tries(3), Decision::Pause(Duration::from_secs(4)));
+        check(FailureKind::Misconfigured, None, tries(30), Decision::Pause(Duration::from_secs(300)));
     }
 }

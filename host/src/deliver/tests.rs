@@ -11,13 +11,14 @@ use super::*;
 use crate::group::group_id;
 use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Group, Labels, Message, Reason};
-use crate::sender::Fault;
-use crate::store::{self, Changes, Closed, Routing};
+use crate::sender::{FailureKind, Fault};
+use crate::store::{self, Attempted, Changes, Closed, Outcome, Routing};
 
 mod attempts;
 mod pace;
 mod prepared;
 mod stop;
+mod trouble;
 
 const NOON: u64 = 1_700_000_000_000;
 /// How exactly a test sees when something happens.
@@ -125,7 +126,11 @@ impl Setup {
             split: true,
             rate: None,
             burst: 3,
+            living: None,
+            concurrency: 1,
             timeout: Duration::from_secs(10),
+            give_up_after: Duration::from_secs(24 * 60 * 60),
+            fallback: None,
         };
         let prepare = Arc::new(|before| prepared(before, None));
         Self { settings, path: None, clock: Clock::derived(NOON), send: Arc::new(send), prepare }
@@ -143,20 +148,24 @@ impl Setup {
         let mut routing = Routing::new(&["hook".to_owned()]);
         routing.add("root".into(), vec!["hook".to_owned()]);
         let settings = store::Settings::new(self.path.as_deref());
-        let opened = store::open(&settings, &routing, &["hook".to_owned()], self.clock.clone());
+        let names = ["hook".to_owned(), "mail".to_owned()];
+        let opened = store::open(&settings, &routing, &names, self.clock.clone());
         let (store, writer, found) = opened.expect("the store opens");
         let ago = |began: u64| Duration::from_millis(self.clock.now().saturating_sub(began));
         let spent = found.attempts.into_iter().map(|(_, began)| ago(began)).collect();
         let unfinished = found.deliveries.clone();
-        let resume = Resume { deliveries: found.deliveries, spent };
+        let paused_until = found.paused.into_iter().find(|(sender, _)| sender == "hook").map(|(_, until)| until);
+        let resume = Resume { deliveries: found.deliveries, spent, paused_until };
         let (calls, called) = mpsc::channel(1_000);
         let prepares = Arc::new(AtomicU32::new(0));
         let (send, prepare) = (Arc::clone(&self.send), Arc::clone(&self.prepare));
         let plugin = Fake { send, prepare, prepares: Arc::clone(&prepares), calls };
         let stop = CancellationToken::new();
-        let task = run(plugin, self.settings.clone(), resume, store.clone(), self.clock.clone(), stop.clone());
-        let task = tokio::spawn(task);
-        Run { _still: StillTime::new(), store, writer, called, prepares, stop, task, unfinished }
+        let (shown, health) = watch::channel(Health::default());
+        let surroundings =
+            Surroundings { store: store.clone(), clock: self.clock.clone(), stop: stop.clone(), health: shown };
+        let task = tokio::spawn(run(plugin, self.settings.clone(), resume, surroundings));
+        Run { _still: StillTime::new(), store, writer, called, prepares, stop, task, unfinished, health }
     }
 }
 
@@ -171,6 +180,8 @@ struct Run {
     task: JoinHandle<()>,
     /// What the start found.
     unfinished: Vec<Delivery>,
+    /// What others see of it.
+    health: watch::Receiver<Health>,
 }
 
 impl Run {

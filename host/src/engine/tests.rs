@@ -99,13 +99,15 @@ impl Rig {
 
     /// The sender's next delivery, told at once.
     async fn told(&self, sender: &str) -> Delivery {
-        let freeze = Freeze { sender: sender.to_owned(), max_groups: 1_000, split: false };
+        let freeze = Freeze { sender: sender.to_owned(), max_groups: 1_000, split: false, living: None };
         let delivery = self.store.arm(freeze).await.expect("the store runs").await.expect("a delivery comes");
         let attempted = store::Attempted {
             id: delivery.id.clone(),
             attempt: delivery.attempt,
             sender: sender.to_owned(),
-            outcome: store::Outcome::Delivered { receipt: None },
+            outcome: store::Outcome::Delivered { receipt: None, updated_in_place: false },
+            tries: delivery.tries,
+            fallback: None,
         };
         self.store.finish(attempted).await.expect("the store runs");
         delivery
@@ -113,7 +115,7 @@ impl Rig {
 
     /// A delivery that is ready now, if there is one; it counts as begun.
     async fn ready(&self, sender: &str) -> Option<Delivery> {
-        let freeze = Freeze { sender: sender.to_owned(), max_groups: 3, split: true };
+        let freeze = Freeze { sender: sender.to_owned(), max_groups: 3, split: true, living: None };
         let mut frozen = self.store.arm(freeze).await.expect("the store runs");
         // Arming and disarming in one transaction would freeze nothing: wait for one in between.
         self.store.trim(0).await.expect("the store runs");
@@ -399,8 +401,15 @@ async fn tell_what_is_ready(rig: &Rig, told: &mut BTreeMap<String, u64>) {
         for group in &delivery.groups {
             *told.entry(group.text.clone()).or_default() += group.count;
         }
-        let outcome = store::Outcome::Delivered { receipt: Some(vec![1]) };
-        let attempted = store::Attempted { id: delivery.id, attempt: 1, sender: delivery.sender, outcome };
+        let outcome = store::Outcome::Delivered { receipt: Some(vec![1]), updated_in_place: false };
+        let attempted = store::Attempted {
+            id: delivery.id,
+            attempt: 1,
+            sender: delivery.sender,
+            outcome,
+            tries: delivery.tries,
+            fallback: None,
+        };
         rig.store.finish(attempted).await.expect("the store runs");
     }
 }

@@ -153,11 +153,11 @@ pub(super) fn notification(n: &message::Notification) -> wit::Notification {
         omitted_messages: n.omitted_messages,
         sent_at: n.sent_at,
         timeout_ms: n.timeout_ms,
-        intent: wit::Intent::Post,
-        previous: None,
+        intent: if n.previous.is_some() { wit::Intent::Update } else { wit::Intent::Post },
+        previous: n.previous.clone(),
         progress: n.progress.clone(),
         links: Vec::new(),
-        extra: surroundings(n.sent_at),
+        extra: extra(n),
     }
 }
 
@@ -205,12 +205,22 @@ fn severity(severity: message::Severity) -> wit::Severity {
     }
 }
 
-/// Where and when the notification is told, for plugins that write times: the zone of this machine, at that time.
-fn surroundings(at: message::Millis) -> String {
+/// Where and when the notification is told, for plugins that write times: the zone of this machine, at that time. And
+/// whose it was to tell, when another sender could not.
+fn extra(n: &message::Notification) -> String {
+    let mut extra = surroundings(n.sent_at);
+    if let (Some(cause), Some(extra)) = (&n.cause, extra.as_object_mut()) {
+        let cause = json!({ "sender": cause.sender, "code": cause.code, "error": cause.error });
+        extra.insert("escalated_from".to_owned(), cause);
+    }
+    extra.to_string()
+}
+
+fn surroundings(at: message::Millis) -> serde_json::Value {
     let zone = TimeZone::system();
     let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or_default();
     let offset = zone.to_offset(at).seconds();
-    json!({ "time_zone": zone.iana_name().unwrap_or("UTC"), "utc_offset_s": offset, "language": "en" }).to_string()
+    json!({ "time_zone": zone.iana_name().unwrap_or("UTC"), "utc_offset_s": offset, "language": "en" })
 }
 
 #[cfg(test)]
@@ -220,7 +230,7 @@ mod tests {
     #[test]
     fn surroundings_are_a_json_object_for_any_time() {
         for at in [0, 1_700_000_000_000, u64::MAX] {
-            let value: serde_json::Value = serde_json::from_str(&surroundings(at)).unwrap();
+            let value = surroundings(at);
             assert!(value["time_zone"].is_string() && value["utc_offset_s"].is_i64(), "{value}");
         }
     }

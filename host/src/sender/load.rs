@@ -100,6 +100,8 @@ pub(super) struct Profile {
     pub(super) grants: Grants,
     pub(super) smtp: Option<(config::Smtp, Option<SecretValue>)>,
     pub(super) timeout: Duration,
+    /// Whether it keeps what it told up to date.
+    pub(super) living: bool,
 }
 
 impl Profile {
@@ -128,6 +130,7 @@ impl Profile {
             grants: grants(sender)?,
             smtp,
             timeout: sender.timeout,
+            living: sender.living.is_some(),
         })
     }
 

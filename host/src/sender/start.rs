@@ -29,6 +29,14 @@ pub enum StartError {
         /// At least one.
         mistakes: Vec<ConfigMistake>,
     },
+    /// `style = "living"` with a plugin that cannot change what it told.
+    #[error(
+        "sender {sender}: its plugin cannot change what it told before: take `style = \"living\"` away from [senders.{sender}]"
+    )]
+    NotLiving {
+        /// The sender's name.
+        sender: String,
+    },
     /// The plugin wants origins that nobody granted.
     #[error("{}", refused_line(sender, origins))]
     Refused {
@@ -63,6 +71,9 @@ impl Sender {
         let (runtime, profile) = (Arc::clone(&self.runtime), Arc::clone(&self.profile));
         let plugin = runtime.compiled(&profile).await?;
         let manifest = self.describe(&plugin).await?;
+        if profile.living && !manifest.updates_in_place {
+            return Err(StartError::NotLiving { sender: profile.name.clone() });
+        }
         let mut mistakes = missing_secrets(&profile, &manifest);
         match self.validate(&plugin, &manifest).await? {
             Ok(wanted) if mistakes.is_empty() => {

@@ -64,6 +64,10 @@ fn sender(plugin: Plugin) -> config::Sender {
         timeout: Duration::from_secs(30),
         rate: None,
         burst: 5,
+        concurrency: 1,
+        give_up_after: Duration::from_secs(86_400),
+        living: None,
+        fallback: None,
         allow: Vec::new(),
         allow_private: false,
         smtp: None,
@@ -127,6 +131,8 @@ fn notification() -> Notification {
         sent_at: 3,
         timeout_ms: 1_000,
         progress: None,
+        previous: None,
+        cause: None,
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn bury(conn: &Connection, sender: &str, now: Millis, moves: &mut Mov
         deliveries::settle(conn, &id, sender, Term::Dead, moves)?;
         buried += 1;
     }
-    let everything = Freeze { sender: sender.to_owned(), max_groups: u32::MAX, split: true };
+    let everything = Freeze { sender: sender.to_owned(), max_groups: u32::MAX, split: true, living: None };
     while let Some(delivery) = queue::freeze(conn, &everything, &HashSet::new(), now, moves)? {
         conn.prepare_cached("DELETE FROM attempts WHERE delivery = ?1")?.execute([&delivery.id])?;
         conn.prepare_cached("UPDATE deliveries SET attempt = 0 WHERE id = ?1")?.execute([&delivery.id])?;

@@ -1,18 +1,21 @@
 //! Deliveries from their first attempt to their end, and the history of attempts.
 
-use rusqlite::{Connection, Result, params};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::ledger::{Moves, NO_ROUTE, Term};
 use super::rows::{self, GROUP_COLUMNS, int};
-use super::{Attempted, Delivery, Outcome, health};
-use crate::message::Millis;
+use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, queue, receipts};
+use crate::clock::as_millis;
+use crate::message::{Millis, Reason};
 
 /// Writes a delivery that was just frozen, with its first attempt begun.
-pub(super) fn insert(conn: &Connection, delivery: &Delivery, now: Millis) -> Result<()> {
+pub(super) fn insert(conn: &Connection, delivery: &Delivery, living: bool, now: Millis) -> Result<()> {
     let told: u64 = delivery.groups.iter().map(|group| group.count).sum();
     conn.prepare_cached(
-        "INSERT INTO deliveries (id, sender, state, attempt, groups, messages, omitted_groups, omitted_messages, created)
-         VALUES (?1, ?2, 'sending', 1, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO deliveries (id, sender, state, attempt, groups, messages, omitted_groups, omitted_messages, created,
+           living, previous) VALUES (?1, ?2, 'sending', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         delivery.id,
@@ -22,6 +25,8 @@ pub(super) fn insert(conn: &Connection, delivery: &Delivery, now: Millis) -> Res
         int(delivery.omitted_groups),
         int(delivery.omitted_messages),
         int(now),
+        living,
+        delivery.previous,
     ])?;
     insert_attempt(conn, delivery, now)
 }
@@ -39,9 +44,9 @@ pub(super) fn begin(conn: &Connection, delivery: &Delivery, now: Millis) -> Resu
     insert_attempt(conn, delivery, now)
 }
 
-/// Writes how an attempt ended.
-pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, moves: &mut Moves) -> Result<()> {
-    let Attempted { id, attempt, sender, outcome } = attempted;
+/// Writes how an attempt ended; returns the senders that may have something to tell now.
+pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, moves: &mut Moves) -> Result<Vec<String>> {
+    let Attempted { id, attempt, sender, outcome, .. } = attempted;
     let (word, code, error) = match outcome {
         Outcome::Delivered { .. } => ("delivered", None, None),
         Outcome::Backoff { code, error, .. } => ("failed", Some(code), Some(error)),
@@ -52,27 +57,66 @@ pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, move
     )?
     .execute(params![id, attempt, int(now), word, code, error])?;
     health::note(conn, attempted, now)?;
+    let mut woken = vec![sender.clone()];
     match outcome {
-        Outcome::Backoff { next_attempt, progress, .. } => {
-            conn.prepare_cached(
-                "UPDATE deliveries SET state = 'backoff', next_attempt = ?2, code = ?3, error = ?4,
-                   progress = coalesce(?5, progress) WHERE id = ?1",
-            )?
-            .execute(params![id, int(*next_attempt), code, error, progress])?;
-        }
-        Outcome::Delivered { receipt } => {
+        Outcome::Backoff { .. } => back_off(conn, attempted)?,
+        Outcome::Delivered { receipt, updated_in_place } => {
             end(conn, id, "delivered", now, None)?;
             settle(conn, id, sender, Term::Told, moves)?;
-            if let Some(receipt) = receipt {
-                keep_receipt(conn, id, sender, receipt, now)?;
-            }
+            receipts::keep(conn, id, receipt.as_deref(), *updated_in_place, now)?;
+            pause(conn, sender, None)?;
         }
         Outcome::Dead { code, error } => {
             end(conn, id, "dead", now, Some((code, error)))?;
             settle(conn, id, sender, Term::Dead, moves)?;
+            if let Some(fallback) = attempted.fallback.clone() {
+                let (sender, code, error) = (sender.clone(), code.clone(), error.clone());
+                let escalation = Escalation { sender, fallback, code, error };
+                escalate::dead(conn, id, &escalation, now, moves)?;
+                woken.push(escalation.fallback);
+            }
         }
     }
+    Ok(woken)
+}
+
+fn back_off(conn: &Connection, attempted: &Attempted) -> Result<()> {
+    let Attempted { id, sender, outcome, tries, .. } = attempted;
+    let Outcome::Backoff { next_attempt, pause: paused, code, error, progress } = outcome else { return Ok(()) };
+    conn.prepare_cached(
+        "UPDATE deliveries SET state = 'backoff', next_attempt = ?2, code = ?3, error = ?4,
+           progress = coalesce(?5, progress), failures = ?6, limited = ?7, faults = ?8, tried_ms = ?9 WHERE id = ?1",
+    )?
+    .execute(params![
+        id,
+        int(*next_attempt),
+        code,
+        error,
+        progress,
+        tries.failures,
+        tries.limited,
+        tries.faults,
+        int(as_millis(tries.trying))
+    ])?;
+    if *paused { pause(conn, sender, Some(*next_attempt)) } else { Ok(()) }
+}
+
+/// Notes until when a destination wants to be left alone, for the next start.
+fn pause(conn: &Connection, sender: &str, until: Option<Millis>) -> Result<()> {
+    let sql = if until.is_some() {
+        "INSERT INTO senders (sender, paused_until) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET paused_until = ?2"
+    } else {
+        "UPDATE senders SET paused_until = ?2 WHERE sender = ?1 AND paused_until IS NOT NULL"
+    };
+    conn.prepare_cached(sql)?.execute(params![sender, until.map(int)])?;
     Ok(())
+}
+
+/// Senders whose destination asked to be left alone for some time yet.
+pub(super) fn paused(conn: &Connection, now: Millis) -> Result<Vec<(String, Millis)>> {
+    let mut statement = conn.prepare("SELECT sender, paused_until FROM senders WHERE paused_until > ?1")?;
+    let paused = statement.query_map([int(now)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
+    paused.collect()
 }
 
 pub(super) fn end(
@@ -90,6 +134,7 @@ pub(super) fn end(
     Ok(())
 }
 
+/// Moves the messages of a delivery that ended to where they are now.
 pub(super) fn settle(conn: &Connection, id: &str, sender: &str, to: Term, moves: &mut Moves) -> Result<()> {
     shift(conn, id, sender, (Term::Frozen, to), moves)
 }
@@ -113,49 +158,102 @@ pub(super) fn shift(
     Ok(())
 }
 
-fn keep_receipt(conn: &Connection, id: &str, sender: &str, receipt: &[u8], now: Millis) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO receipts (sender, group_id, delivery, receipt, updated)
-         SELECT ?1, group_id, ?2, ?3, ?4 FROM delivery_groups WHERE delivery = ?2 AND omitted = 0
-         ON CONFLICT DO UPDATE SET delivery = ?2, receipt = ?3, updated = ?4",
-    )?
-    .execute(params![sender, id, receipt, int(now)])?;
-    Ok(())
-}
-
 /// Deliveries that were under way when mag stopped, oldest first; one that was being sent may have arrived.
 pub(super) fn load(conn: &Connection) -> Result<Vec<Delivery>> {
-    let mut statement = conn.prepare(
-        "SELECT id, sender, attempt, omitted_groups, omitted_messages, created, next_attempt, progress
-         FROM deliveries WHERE finished IS NULL ORDER BY id",
-    )?;
-    let deliveries = statement.query_map([], |row| {
-        let next_attempt: Option<i64> = row.get(6)?;
-        Ok(Delivery {
-            id: row.get(0)?,
-            sender: row.get(1)?,
-            attempt: row.get(2)?,
-            omitted_groups: rows::read_uint(row, 3)?,
-            omitted_messages: rows::read_uint(row, 4)?,
-            created: rows::read_uint(row, 5)?,
-            next_attempt: next_attempt.map(rows::uint),
-            progress: row.get(7)?,
-            groups: Vec::new(),
-        })
-    })?;
-    let mut deliveries = deliveries.collect::<Result<Vec<_>>>()?;
-    let sql =
-        format!("SELECT {GROUP_COLUMNS}, total FROM delivery_groups WHERE delivery = ?1 AND omitted = 0 ORDER BY n");
-    let mut statement = conn.prepare(&sql)?;
-    for delivery in &mut deliveries {
-        let groups = statement.query_map([&delivery.id], |row| {
-            let mut group = rows::read_group(row, 0)?;
-            group.total = rows::read_uint(row, 14)?;
-            Ok(group)
+    let mut statement =
+        conn.prepare("SELECT id FROM deliveries WHERE finished IS NULL AND state <> 'queued' ORDER BY id")?;
+    let ids: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
+    ids.iter().map(|id| read(conn, id)).collect()
+}
+
+fn read(conn: &Connection, id: &str) -> Result<Delivery> {
+    let mut delivery = conn
+        .prepare_cached(
+            "SELECT id, sender, attempt, omitted_groups, omitted_messages, created, next_attempt, progress, reason, cause,
+               previous, failures, limited, faults, tried_ms FROM deliveries WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            let next_attempt: Option<i64> = row.get(6)?;
+            let reason: Option<String> = row.get(8)?;
+            Ok(Delivery {
+                id: row.get(0)?,
+                sender: row.get(1)?,
+                attempt: row.get(2)?,
+                omitted_groups: rows::read_uint(row, 3)?,
+                omitted_messages: rows::read_uint(row, 4)?,
+                created: rows::read_uint(row, 5)?,
+                next_attempt: next_attempt.map(rows::uint),
+                progress: row.get(7)?,
+                reason: reason.as_deref().and_then(Reason::from_word),
+                cause: rows::read_cause(row, 9)?,
+                previous: row.get(10)?,
+                tries: Tries {
+                    failures: row.get(11)?,
+                    limited: row.get(12)?,
+                    faults: row.get(13)?,
+                    trying: Duration::from_millis(rows::read_uint(row, 14)?),
+                },
+                groups: Vec::new(),
+            })
         })?;
-        delivery.groups = groups.collect::<Result<_>>()?;
+    let sql = format!(
+        "SELECT {GROUP_COLUMNS}, total, shown, shown_since FROM delivery_groups
+         WHERE delivery = ?1 AND omitted = 0 ORDER BY n"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    let groups = statement.query_map([id], |row| {
+        let mut group = rows::read_group(row, 0)?;
+        group.total = rows::read_uint(row, 14)?;
+        let since: Option<i64> = row.get(16)?;
+        receipts::add_shown(&mut group, rows::read_uint(row, 15)?, since.map(rows::uint));
+        Ok(group)
+    })?;
+    delivery.groups = groups.collect::<Result<_>>()?;
+    Ok(delivery)
+}
+
+/// The oldest delivery that is queued for a sender, with its next attempt begun: content that was frozen before, such
+/// as a dead letter that is replayed or a copy of what another sender could not tell.
+///
+/// One that shares a group with a delivery under way waits for it.
+pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Result<Option<Delivery>> {
+    let id: Option<String> = conn
+        .prepare_cached(
+            "SELECT id FROM deliveries WHERE sender = ?1 AND finished IS NULL AND state = 'queued'
+               AND NOT EXISTS (SELECT 1 FROM delivery_groups g WHERE g.delivery = deliveries.id AND g.group_id IN (
+                 SELECT o.group_id FROM deliveries d JOIN delivery_groups o ON o.delivery = d.id
+                 WHERE d.sender = ?1 AND d.finished IS NULL AND d.state <> 'queued'))
+             ORDER BY id LIMIT 1",
+        )?
+        .query_row([&freeze.sender], |row| row.get(0))
+        .optional()?;
+    let Some(id) = id else { return Ok(None) };
+    let mut delivery = read(conn, &id)?;
+    if delivery.attempt == 0 {
+        sum_up(conn, &mut delivery, freeze)?;
     }
-    Ok(deliveries)
+    delivery.attempt += 1;
+    (delivery.next_attempt, delivery.tries) = (None, Tries::default());
+    conn.prepare_cached("UPDATE deliveries SET failures = 0, limited = 0, faults = 0, tried_ms = 0 WHERE id = ?1")?
+        .execute([&id])?;
+    begin(conn, &delivery, now)?;
+    Ok(Some(delivery))
+}
+
+/// Fits content that was made without knowing the sender's limits: what is too much is summed up.
+fn sum_up(conn: &Connection, delivery: &mut Delivery, freeze: &Freeze) -> Result<()> {
+    let told = queue::fitting(&delivery.groups, freeze.max_groups);
+    let omitted = delivery.groups.split_off(told);
+    if omitted.is_empty() {
+        return Ok(());
+    }
+    delivery.omitted_groups = omitted.len() as u64;
+    delivery.omitted_messages = omitted.iter().fold(0, |sum: u64, group| sum.saturating_add(group.count));
+    conn.prepare_cached("UPDATE delivery_groups SET omitted = 1 WHERE delivery = ?1 AND n >= ?2")?
+        .execute(params![delivery.id, int(told as u64)])?;
+    conn.prepare_cached("UPDATE deliveries SET omitted_groups = ?2, omitted_messages = ?3 WHERE id = ?1")?
+        .execute(params![delivery.id, int(delivery.omitted_groups), int(delivery.omitted_messages)])?;
+    Ok(())
 }
 
 /// When attempts began, oldest first: what a destination's budget has spent already. What began long after now, by a

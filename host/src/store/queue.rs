@@ -8,7 +8,8 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::ledger::{Moves, Term};
 use super::room::Room;
 use super::rows::{self, GROUP_COLUMNS, int, labels_json, samples_json};
-use super::{Delivery, Freeze};
+use super::{Delivery, Freeze, receipts};
+use crate::clock::as_millis;
 use crate::group::merge_samples;
 use crate::limits;
 use crate::message::{DEFAULT_KIND, Group, Millis, Reason, Severity};
@@ -115,11 +116,12 @@ const READY: &str = "sender = ?1 AND group_id NOT IN (
     WHERE d.sender = ?1 AND d.finished IS NULL)";
 
 /// The most important first: severity, then count, then whoever waits longest.
-const ORDER: &str = "CASE severity WHEN 'critical' THEN 7 WHEN 'error' THEN 6 WHEN 'warning' THEN 5 \
+pub(super) const ORDER: &str = "CASE severity WHEN 'critical' THEN 7 WHEN 'error' THEN 6 WHEN 'warning' THEN 5 \
     WHEN 'notice' THEN 4 WHEN 'info' THEN 3 WHEN 'debug' THEN 2 WHEN 'trace' THEN 1 ELSE 0 END DESC, \
-    count DESC, id";
+    count DESC";
 
-/// Takes what is ready out of the queue and makes a delivery of it, with attempt 1 begun; `None` when nothing is ready.
+/// The next delivery of a sender, with its attempt begun: one that is queued already, else one made of what is ready in
+/// the queue; `None` when there is neither.
 pub(super) fn freeze(
     conn: &Connection,
     freeze: &Freeze,
@@ -127,12 +129,20 @@ pub(super) fn freeze(
     now: Millis,
     moves: &mut Moves,
 ) -> Result<Option<Delivery>> {
-    let picked = pick(conn, freeze, sweeping)?;
-    if picked.is_empty() {
-        return Ok(None);
+    if let Some(queued) = super::deliveries::next_queued(conn, freeze, now)? {
+        return Ok(Some(queued));
     }
-    let id = super::new_delivery_id(now);
-    let mut delivery = Delivery::begin(id, freeze.sender.clone(), now);
+    let mut picked = pick(conn, freeze, sweeping)?;
+    let Some(first) = picked.first_mut() else { return Ok(None) };
+    let mut delivery = Delivery::begin(super::new_delivery_id(now), freeze.sender.clone(), now);
+    if let (Some(repeat_after), Some(group)) = (freeze.living, &mut first.told) {
+        let oldest = now.saturating_sub(as_millis(repeat_after));
+        if let Some(shown) = receipts::find(conn, &freeze.sender, group.id, oldest)? {
+            receipts::add_shown(group, shown.count, Some(shown.since));
+            first.shown = Some((shown.count, shown.since));
+            delivery.previous = Some(shown.receipt);
+        }
+    }
     for (n, entry) in picked.into_iter().enumerate() {
         take(conn, &delivery.id, n, &entry)?;
         moves.shift(&entry.route, &freeze.sender, Term::Waiting, Term::Frozen, int(entry.count));
@@ -143,7 +153,7 @@ pub(super) fn freeze(
             delivery.omitted_messages = delivery.omitted_messages.saturating_add(entry.count);
         }
     }
-    super::deliveries::insert(conn, &delivery, now)?;
+    super::deliveries::insert(conn, &delivery, freeze.living.is_some(), now)?;
     Ok(Some(delivery))
 }
 
@@ -152,37 +162,67 @@ struct Picked {
     route: Arc<str>,
     count: u64,
     total: u64,
+    /// What a living message shows of the group already, and since when.
+    shown: Option<(u64, Millis)>,
     /// `None` when it is only summed up: there may be very many of those.
     told: Option<Group>,
 }
 
 fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<Vec<Picked>> {
-    let sql = format!("SELECT {GROUP_COLUMNS}, id, sweep FROM queue WHERE {READY} ORDER BY {ORDER}");
+    let sql = format!("SELECT {GROUP_COLUMNS}, id, sweep FROM queue WHERE {READY} ORDER BY {ORDER}, id");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([&freeze.sender])?;
+    // A living message tells of one group.
+    let (max_groups, split) = if freeze.living.is_some() { (1, true) } else { (freeze.max_groups, freeze.split) };
     let mut picked = Vec::new();
-    let (mut told, mut bytes) = (0_u32, 0_usize);
+    let mut filling = Filling::new(max_groups);
     while let Some(row) = rows.next()? {
         if sweeping.contains(&rows::read_uint(row, 15)?) {
             continue;
         }
         let mut group = rows::read_group(row, 0)?;
-        bytes = bytes.saturating_add(size(&group));
-        let fits = told < freeze.max_groups && (told == 0 || bytes <= limits::NOTIFICATION_BYTES);
-        if !fits && freeze.split {
+        let fits = filling.takes(&group);
+        if !fits && split {
             break;
         }
-        told += u32::from(fits);
         group.total = total(conn, &group)?.max(group.count);
         picked.push(Picked {
             queue_row: row.get(14)?,
             route: group.route.clone(),
             count: group.count,
             total: group.total,
+            shown: None,
             told: fits.then_some(group),
         });
     }
     Ok(picked)
+}
+
+/// How full one notification is.
+struct Filling {
+    groups: u32,
+    told: u32,
+    bytes: usize,
+}
+
+impl Filling {
+    fn new(groups: u32) -> Self {
+        Self { groups, told: 0, bytes: 0 }
+    }
+
+    /// Whether the next group is told in full; the first one always is.
+    fn takes(&mut self, group: &Group) -> bool {
+        self.bytes = self.bytes.saturating_add(size(group));
+        let fits = self.told < self.groups && (self.told == 0 || self.bytes <= limits::NOTIFICATION_BYTES);
+        self.told += u32::from(fits);
+        fits
+    }
+}
+
+/// How many of these groups, from the first, one notification takes.
+pub(super) fn fitting(groups: &[Group], max_groups: u32) -> usize {
+    let mut filling = Filling::new(max_groups);
+    groups.iter().take_while(|group| filling.takes(group)).count()
 }
 
 /// About what a group takes in the record that the plugin gets.
@@ -203,14 +243,17 @@ fn total(conn: &Connection, group: &Group) -> Result<u64> {
 
 fn take(conn: &Connection, delivery: &str, n: usize, entry: &Picked) -> Result<()> {
     let sql = format!(
-        "INSERT INTO delivery_groups (delivery, n, omitted, total, {GROUP_COLUMNS}, resolved)
-         SELECT ?1, ?2, ?3, ?4, {GROUP_COLUMNS}, resolved FROM queue WHERE id = ?5"
+        "INSERT INTO delivery_groups (delivery, n, omitted, total, shown, shown_since, {GROUP_COLUMNS}, resolved, escalated)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, {GROUP_COLUMNS}, resolved, escalated FROM queue WHERE id = ?7"
     );
+    let (shown, since) = entry.shown.unzip();
     conn.prepare_cached(&sql)?.execute(params![
         delivery,
         int(n as u64),
         entry.told.is_none(),
         int(entry.total),
+        int(shown.unwrap_or_default()),
+        since.map(int),
         entry.queue_row
     ])?;
     conn.prepare_cached("DELETE FROM queue WHERE id = ?1")?.execute([entry.queue_row])?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::{Result, Row, types::Type};
 
-use crate::message::{Group, GroupId, Labels, Reason, Severity};
+use crate::message::{Cause, Group, GroupId, Labels, Reason, Severity};
 
 /// The columns of a group, in the order in which [`read_group`] reads them and [`group_params!`] writes them.
 pub(super) const GROUP_COLUMNS: &str = "group_id, route, kind, source, text, severity, labels, count, first_seen, \
@@ -43,6 +43,19 @@ pub(super) fn read_labels(row: &Row<'_>, column: usize) -> Result<Labels> {
 pub(super) fn read_samples(row: &Row<'_>, column: usize) -> Result<Vec<String>> {
     let text: String = row.get(column)?;
     parse_json(column, &text)
+}
+
+/// A cause as a JSON object.
+pub(super) fn cause_json(cause: &Cause) -> String {
+    serde_json::json!({ "sender": cause.sender, "code": cause.code, "error": cause.error }).to_string()
+}
+
+/// A cause out of its column.
+pub(super) fn read_cause(row: &Row<'_>, column: usize) -> Result<Option<Cause>> {
+    let Some(text): Option<String> = row.get(column)? else { return Ok(None) };
+    let map: std::collections::BTreeMap<String, String> = parse_json(column, &text)?;
+    let part = |name: &str| map.get(name).cloned().unwrap_or_default();
+    Ok(Some(Cause { sender: part("sender"), code: part("code"), error: part("error") }))
 }
 
 fn parse_json<T: serde::de::DeserializeOwned>(column: usize, text: &str) -> Result<T> {

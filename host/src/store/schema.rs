@@ -182,6 +182,7 @@ CREATE TABLE silences (
 /// A delivery's `state` is now also `queued`: frozen, and waiting for its sender to be free.
 const SECOND: &str = "
 ALTER TABLE deliveries ADD COLUMN reason TEXT;
+ALTER TABLE deliveries ADD COLUMN living INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE deliveries ADD COLUMN cause TEXT;
 ALTER TABLE deliveries ADD COLUMN previous BLOB;
 ALTER TABLE deliveries ADD COLUMN failures INTEGER NOT NULL DEFAULT 0;

@@ -48,6 +48,7 @@ pub(super) fn recover(
             now.saturating_sub(BUDGET_MILLIS),
             now.saturating_add(BUDGET_MILLIS),
         )?,
+        paused: deliveries::paused(conn, now)?,
         buried,
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
     };

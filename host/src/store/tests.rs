@@ -7,8 +7,10 @@ use crate::group::{Window, group_id};
 use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 
+mod escalations;
 mod file;
 mod letters;
+mod living;
 mod model;
 mod notification;
 mod restart;
@@ -116,7 +118,7 @@ impl Rig {
 
     /// What a sender is given that was armed in a transaction before this one.
     async fn armed(&self, sender: &str) -> oneshot::Receiver<Delivery> {
-        let freeze = Freeze { sender: sender.to_owned(), max_groups: 9, split: false };
+        let freeze = Freeze { sender: sender.to_owned(), max_groups: 9, split: false, living: None };
         let frozen = self.store.arm(freeze).await.expect("the store runs");
         self.store.trim(0).await.expect("the store runs");
         frozen
@@ -124,13 +126,11 @@ impl Rig {
 
     /// The next delivery of a sender that takes all.
     async fn next(&self, sender: &str) -> Option<Delivery> {
-        self.freeze(Freeze { sender: sender.to_owned(), max_groups: 1_000, split: true }).await
+        self.freeze(Freeze { sender: sender.to_owned(), max_groups: 1_000, split: true, living: None }).await
     }
 
     async fn finish(&self, delivery: &Delivery, outcome: Outcome) {
-        let attempted =
-            Attempted { id: delivery.id.clone(), attempt: delivery.attempt, sender: delivery.sender.clone(), outcome };
-        self.store.finish(attempted).await.expect("the store runs");
+        self.store.finish(attempted(delivery, outcome)).await.expect("the store runs");
     }
 
     fn stop(self) {
@@ -139,12 +139,23 @@ impl Rig {
     }
 }
 
+fn attempted(delivery: &Delivery, outcome: Outcome) -> Attempted {
+    let (id, sender) = (delivery.id.clone(), delivery.sender.clone());
+    Attempted { id, attempt: delivery.attempt, sender, outcome, tries: delivery.tries, fallback: None }
+}
+
 fn delivered() -> Outcome {
-    Outcome::Delivered { receipt: None }
+    Outcome::Delivered { receipt: None, updated_in_place: false }
 }
 
 fn backoff() -> Outcome {
-    Outcome::Backoff { next_attempt: NOON + 1_000, code: "http-500".into(), error: "no".into(), progress: None }
+    Outcome::Backoff {
+        next_attempt: NOON + 1_000,
+        pause: false,
+        code: "http-500".into(),
+        error: "no".into(),
+        progress: None,
+    }
 }
 
 fn dead() -> Outcome {

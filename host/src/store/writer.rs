@@ -14,8 +14,8 @@ use super::ledger::Moves;
 use super::room::{Room, RoomLog};
 use super::windows::Books;
 use super::{
-    Attempted, Changes, Committed, Delivery, Freeze, LetterError, Moved, Outcome, Routing, Trouble, deliveries,
-    is_busy, letters, queue, start, windows,
+    Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Outcome, Routing, Trouble,
+    deliveries, escalate, is_busy, letters, queue, start, windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
@@ -40,6 +40,8 @@ pub(super) enum Command {
     Test { sender: String, done: oneshot::Sender<Result<String, LetterError>> },
     /// Somebody reads a store that has no file to read; changes nothing.
     Look(Box<dyn FnOnce(&Connection) + Send>),
+    /// Another sender shall tell what this one cannot.
+    Escalate { escalation: Escalation, done: oneshot::Sender<usize> },
     /// Forget what was told before then.
     Trim { before: Millis, done: oneshot::Sender<usize> },
 }
@@ -77,6 +79,8 @@ struct Effects {
     /// What a person decided, in the order of the batch.
     letters: VecDeque<Result<Moved, LetterError>>,
     tests: VecDeque<Result<String, LetterError>>,
+    /// Of each escalation, in the order of the batch.
+    escalated: VecDeque<usize>,
 }
 
 impl Writer {
@@ -182,8 +186,11 @@ impl Writer {
                 Command::Disarm { .. } => {}
                 Command::Begin { delivery, .. } => deliveries::begin(&transaction, delivery, now)?,
                 Command::Finish { attempted, .. } => {
-                    deliveries::finish(&transaction, attempted, now, &mut moves)?;
-                    woken.push(attempted.sender.clone());
+                    woken.extend(deliveries::finish(&transaction, attempted, now, &mut moves)?);
+                }
+                Command::Escalate { escalation, .. } => {
+                    effects.escalated.push_back(escalate::all(&transaction, escalation, now, &mut moves)?);
+                    woken.push(escalation.fallback.clone());
                 }
                 Command::Letters { request, .. } => {
                     let done = letters::apply(&transaction, request, &self.known, now, &mut moves)?;
@@ -233,6 +240,7 @@ impl Writer {
                     self.count(attempted);
                     done.send(()).is_err()
                 }
+                Command::Escalate { done, .. } => done.send(effects.escalated.pop_front().unwrap_or_default()).is_err(),
                 Command::Letters { done, .. } => {
                     effects.letters.pop_front().is_some_and(|moved| done.send(moved).is_err())
                 }

@@ -37,8 +37,29 @@ const POST_MESSAGE: [&str; 18] = [
     "unfurl_media",
     "username",
 ];
+/// The arguments of `chat.update`, as <https://docs.slack.dev/reference/methods/chat.update> lists them.
+const UPDATE: [&str; 13] = [
+    "as_user",
+    "attachments",
+    "blocks",
+    "channel",
+    "file_ids",
+    "link_names",
+    "markdown_text",
+    "metadata",
+    "parse",
+    "reply_broadcast",
+    "text",
+    "token",
+    "ts",
+];
 /// The arguments of `users.list`.
 const USERS_LIST: [&str; 5] = ["cursor", "include_locale", "limit", "team_id", "token"];
+
+/// The id of the channel `#ops`.
+const CHANNEL_ID: &str = "C012AB3CD";
+/// The id of every message.
+const TS: &str = "1503435956.000247";
 
 /// The workspace: three pages of people, one channel.
 pub(crate) struct Slack {
@@ -94,6 +115,14 @@ impl Slack {
         self.receiver.gets(&format!("post {number}"), found)
     }
 
+    /// The text of the `number`-th change of a message, as soon as it came.
+    #[track_caller]
+    pub(crate) fn updated_text(&self, number: usize) -> String {
+        let found = |all: &[Request]| of_method(all, "chat.update").get(number.checked_sub(1)?).cloned();
+        let update = self.receiver.gets(&format!("update {number}"), found).json();
+        update.get("text").and_then(Value::as_str).expect("an update has a text").to_owned()
+    }
+
     /// The text of the `number`-th post.
     #[track_caller]
     pub(crate) fn text(&self, number: usize) -> String {
@@ -135,7 +164,8 @@ fn answer(request: &Request) -> Result<Answer, (&'static str, String)> {
             Ok(Answer::json(&json!({ "ok": true, "team": "T", "user": "mag", "user_id": "U0", "bot_id": "B0" })))
         }
         ("users.list", "GET") => users_list(request),
-        ("chat.postMessage", "POST") => post_message(request),
+        ("chat.postMessage", "POST") => say(request, &POST_MESSAGE, "#ops"),
+        ("chat.update", "POST") => say(request, &UPDATE, CHANNEL_ID),
         _ => wrong("unknown_method", "no such method, or not by this verb"),
     }
 }
@@ -169,15 +199,16 @@ fn users_list(request: &Request) -> Result<Answer, (&'static str, String)> {
     Ok(Answer::json(&body))
 }
 
-fn post_message(request: &Request) -> Result<Answer, (&'static str, String)> {
+/// Posts a message, or changes one.
+fn say(request: &Request, known: &[&str], channel: &str) -> Result<Answer, (&'static str, String)> {
     let wrong = |word: &'static str, why: String| Err((word, why));
     if request.header("content-type") != Some("application/json; charset=utf-8") {
         return wrong("invalid_post_type", "without the charset Slack warns".to_owned());
     }
     let body = request.json();
     let Some(arguments) = body.as_object() else { return wrong("json_not_object", "no object".to_owned()) };
-    if let Some(unknown) = arguments.keys().find(|name| !POST_MESSAGE.contains(&name.as_str())) {
-        return wrong("invalid_arg_name", format!("chat.postMessage has no argument {unknown}"));
+    if let Some(unknown) = arguments.keys().find(|name| !known.contains(&name.as_str())) {
+        return wrong("invalid_arg_name", format!("{} has no argument {unknown}", method_of(request)));
     }
     let text = arguments.get("text").and_then(Value::as_str).unwrap_or_default();
     if text.is_empty() {
@@ -186,8 +217,11 @@ fn post_message(request: &Request) -> Result<Answer, (&'static str, String)> {
     if text.chars().count() > TEXT_CHARS {
         return wrong("msg_too_long", format!("{} characters", text.chars().count()));
     }
-    if arguments.get("channel").and_then(Value::as_str) != Some("#ops") {
-        return wrong("channel_not_found", "another channel".to_owned());
+    if arguments.get("channel").and_then(Value::as_str) != Some(channel) {
+        return wrong("channel_not_found", "another channel, or its name where the id is wanted".to_owned());
     }
-    Ok(Answer::json(&json!({ "ok": true, "channel": "C012AB3CD", "ts": "1503435956.000247" })))
+    if known.contains(&"ts") && arguments.get("ts").and_then(Value::as_str) != Some(TS) {
+        return wrong("message_not_found", "another message".to_owned());
+    }
+    Ok(Answer::json(&json!({ "ok": true, "channel": CHANNEL_ID, "ts": TS })))
 }

@@ -247,3 +247,62 @@ fn what_a_plugin_says_about_its_config_leads_back_to_the_file() {
                              ^"##]];
     expect.assert_eq(&config.report("a", "/channel", "sender a: no such channel"));
 }
+
+#[test]
+fn how_a_sender_deals_with_trouble() {
+    let config = load(
+        "[route]\nsenders = ['a']\n[senders.a]\nplugin = 'console'\n[senders.b]\nplugin = 'console'\nfallback = 'c'\n\
+         fallback_after = '90s'\ngive_up_after = '3h'\nconcurrency = 4\nstyle = 'living'\nrepeat_after = '2h'\n\
+         [senders.c]\nplugin = 'console'\nstyle = 'living'\nfallback = 'd'\n[senders.d]\nplugin = 'console'\nstyle = 'digest'",
+    );
+    let [a, b, c, d] = config.senders.as_slice() else { panic!("four senders") };
+    let hours = |n: u64| Duration::from_secs(n * 3_600);
+    assert_eq!((a.concurrency, a.give_up_after, a.living, &a.fallback), (1, hours(24), None, &None));
+    assert_eq!((b.concurrency, b.give_up_after, b.living), (4, hours(3), Some(hours(2))));
+    assert_eq!(b.fallback, Some(Fallback { sender: "c".to_owned(), after: Duration::from_secs(90) }));
+    assert_eq!(c.fallback, Some(Fallback { sender: "d".to_owned(), after: Duration::from_secs(300) }));
+    assert_eq!((c.living, d.living), (Some(hours(24)), None));
+    assert_eq!(config.warnings, ["mag.toml:5:10: warning: no route names the sender `b`"], "a fallback is used");
+}
+
+#[test]
+fn mistakes_in_how_a_sender_deals_with_trouble() {
+    check(
+        "[route]\nsenders = ['a']\n[senders.a]\nplugin = 'console'\nfallback = 'a'\nconcurrency = 65\nstyle = 'loving'\n\
+         [senders.b]\nplugin = 'console'\nfallback = 'c'\nfallback_after = '0s'\n\
+         [senders.c]\nplugin = 'console'\nfallback = 'd'\n[senders.d]\nplugin = 'console'\nfallback = 'c'\n\
+         [senders.e]\nplugin = 'console'\nfallback_after = '1m'\nrepeat_after = '1m'\ngive_up_after = 3\n\
+         [senders.f]\nplugin = 'console'\nfallback = 'g'",
+        &expect![[r#"
+            mag.toml:5:12: error: `fallback`: a sender cannot be its own fallback
+            fallback = 'a'
+                       ^
+            mag.toml:6:15: error: `concurrency`: expected at most 64, found 65
+            concurrency = 65
+                          ^
+            mag.toml:7:9: error: `style`: expected "digest" or "living", found "loving"
+            style = 'loving'
+                    ^
+            mag.toml:11:18: error: `fallback_after`: expected 1s or more, found "0s"
+            fallback_after = '0s'
+                             ^
+            mag.toml:14:12: error: `fallback`: c → d → c is a circle: one of them must have no fallback
+            fallback = 'd'
+                       ^
+            mag.toml:17:12: error: `fallback`: d → c → d is a circle: one of them must have no fallback
+            fallback = 'c'
+                       ^
+            mag.toml:20:1: error: `fallback_after` needs `fallback` in [senders.e]
+            fallback_after = '1m'
+            ^
+            mag.toml:21:1: error: `repeat_after` needs `style = "living"` in [senders.e]
+            repeat_after = '1m'
+            ^
+            mag.toml:22:17: error: `give_up_after`: expected a duration like "30s", found integer
+            give_up_after = 3
+                            ^
+            mag.toml:25:12: error: `fallback`: unknown sender `g`, expected one of a, b, c, d, e, f
+            fallback = 'g'
+                       ^"#]],
+    );
+}

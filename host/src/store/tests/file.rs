@@ -124,7 +124,7 @@ async fn a_commit_waits_while_another_program_holds_the_file() {
 async fn an_error_that_leaves_the_disk_unknown_stops_the_store_for_good() {
     let (_folder, path) = file();
     let rig = Rig::simple(Some(&path));
-    let freeze = Freeze { sender: "console".to_owned(), max_groups: 1, split: false };
+    let freeze = Freeze { sender: "console".to_owned(), max_groups: 1, split: false, living: None };
     let frozen = rig.store.arm(freeze).await.expect("the store runs");
     foreign(&path, "DROP TABLE queue");
     assert_eq!(rig.store.change(closing(vec![group("root", "a", 3)])).await, Err(Stopped));

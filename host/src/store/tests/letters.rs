@@ -126,7 +126,7 @@ async fn more_letters_than_one_transaction_takes_are_all_done() {
     let letters = limits::LETTERS + 3;
     rig.close((0..letters).map(|n| group("root", &n.to_string(), 2)).collect()).await;
     for _ in 0..letters {
-        let one = Freeze { sender: "console".to_owned(), max_groups: 1, split: true };
+        let one = Freeze { sender: "console".to_owned(), max_groups: 1, split: true, living: None };
         let delivery = rig.freeze(one).await.expect("something waits");
         rig.finish(&delivery, dead()).await;
     }
@@ -175,7 +175,14 @@ async fn a_test_is_queued_for_a_known_sender_and_counts_in_no_ledger() {
     assert_eq!(unknown, Err(LetterError::SenderGone { sender: "nobody".to_owned() }));
     assert_eq!(column(&path, &id, "state").as_deref(), Some("queued"));
     balanced(&path);
-    let attempted = Attempted { id: id.clone(), attempt: 1, sender: "console".to_owned(), outcome: delivered() };
+    let attempted = Attempted {
+        id: id.clone(),
+        attempt: 1,
+        sender: "console".to_owned(),
+        outcome: delivered(),
+        tries: Tries::default(),
+        fallback: None,
+    };
     rig.store.finish(attempted).await.expect("the store runs");
     assert_eq!(number(&path, "SELECT count(*) FROM ledger WHERE route = ''"), 0);
     let seen = rig.store.look(|reader| reader.overview()).await.expect("it reads");

@@ -4,7 +4,7 @@ use super::*;
 use crate::message::Severity;
 
 fn freeze(max_groups: u32, split: bool) -> Freeze {
-    Freeze { sender: "console".to_owned(), max_groups, split }
+    Freeze { sender: "console".to_owned(), max_groups, split, living: None }
 }
 
 /// A store in which windows of these texts wait.
@@ -108,7 +108,7 @@ async fn a_group_that_is_larger_than_a_notification_is_told_alone() {
 async fn trimming_forgets_what_was_told_before_then_and_keeps_dead_letters_and_what_is_under_way() {
     let (_folder, path) = file();
     let rig = Rig::simple(Some(&path));
-    let told = Outcome::Delivered { receipt: Some(vec![1]) };
+    let told = Outcome::Delivered { receipt: Some(vec![1]), updated_in_place: false };
     for (text, outcome) in [("told", told), ("dead", dead()), ("backoff", backoff())] {
         rig.close(vec![group("root", text, 1)]).await;
         let delivery = rig.next("console").await.expect("something waits");
@@ -134,7 +134,7 @@ async fn a_receipt_is_kept_for_each_group_that_was_told_in_full() {
     for receipt in [1, 2] {
         rig.close(vec![group("root", "a", 2), group("root", "omitted", 1)]).await;
         let delivery = rig.freeze(freeze(1, false)).await.expect("something waits");
-        rig.finish(&delivery, Outcome::Delivered { receipt: Some(vec![receipt]) }).await;
+        rig.finish(&delivery, Outcome::Delivered { receipt: Some(vec![receipt]), updated_in_place: false }).await;
     }
     rig.stop();
     assert_eq!(number(&path, "SELECT count(*) FROM receipts WHERE receipt = x'02'"), 1);

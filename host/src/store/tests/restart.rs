@@ -75,7 +75,7 @@ async fn attempts_from_the_future_of_a_clock_that_was_set_back_spend_no_budget()
     let (_folder, path) = file();
     let rig = Rig::simple(Some(&path));
     rig.close(vec![group("root", "a", 3)]).await;
-    rig.freeze(Freeze { sender: "console".into(), max_groups: 1, split: false }).await.expect("told");
+    rig.freeze(Freeze { sender: "console".into(), max_groups: 1, split: false, living: None }).await.expect("told");
     rig.stop();
     let conn = Connection::open(&path).expect("the file opens");
     conn.execute("UPDATE attempts SET started = started + 3600000", []).expect("an hour later");
@@ -91,7 +91,8 @@ async fn an_attempt_that_was_under_way_goes_on_as_the_next_one_with_the_same_id_
     let rig = Rig::simple(Some(&path));
     rig.close(vec![group("root", "a", 3)]).await;
     rig.close(vec![group("root", "b", 2)]).await;
-    let first = rig.freeze(Freeze { sender: "console".into(), max_groups: 1, split: false }).await.expect("told");
+    let first =
+        rig.freeze(Freeze { sender: "console".into(), max_groups: 1, split: false, living: None }).await.expect("told");
     rig.close(vec![group("root", "a", 5)]).await;
     rig.stop();
     for attempt in 1..=3 {
@@ -116,7 +117,7 @@ async fn a_delivery_in_backoff_keeps_its_time_and_its_progress() {
     let mut delivery = rig.next("console").await.expect("something waits");
     let with = |progress: Option<Vec<u8>>| {
         let (code, error) = ("http-500".to_owned(), "no".to_owned());
-        Outcome::Backoff { next_attempt: NOON + 7_000, code, error, progress }
+        Outcome::Backoff { next_attempt: NOON + 7_000, pause: false, code, error, progress }
     };
     rig.finish(&delivery, with(Some(vec![1, 2]))).await;
     delivery.attempt = 2;

@@ -130,7 +130,7 @@ impl Checked {
         if self.armed.contains_key(sender) || !self.config.1.contains(&sender) {
             return;
         }
-        let freeze = Freeze { sender: sender.to_owned(), max_groups, split };
+        let freeze = Freeze { sender: sender.to_owned(), max_groups, split, living: None };
         self.model.armed.insert(sender.to_owned(), freeze.clone());
         self.armed.insert(sender, self.rig.store.arm(freeze).await.expect("the store runs"));
         // The answer to a later command says that this one is done.
@@ -153,7 +153,7 @@ impl Checked {
     async fn finish(&mut self, nth: usize, end: End) {
         let Some(delivery) = self.pick(nth, false) else { return };
         let outcome = match end {
-            End::Delivered => Outcome::Delivered { receipt: Some(vec![7]) },
+            End::Delivered => Outcome::Delivered { receipt: Some(vec![7]), updated_in_place: false },
             End::Backoff => backoff(),
             End::Dead => dead(),
         };
