@@ -9,7 +9,9 @@ use clap::{Parser, Subcommand};
 
 mod crash;
 mod ingest;
+mod latency;
 mod process;
+mod recovery;
 mod reference;
 mod report;
 mod storm;
@@ -27,6 +29,10 @@ enum Command {
     Crash(crash::Arguments),
     /// Taking in messages: mag beside a program that only reads and counts
     Ingest(ingest::Arguments),
+    /// From the message that closes a group to its POST, beside an append, a flush and a POST
+    Latency(latency::Arguments),
+    /// Starts after a crash that left very much open and queued
+    Recovery(recovery::Arguments),
     /// Sends a storm at a destination with a small budget, and checks counts, pace, memory and file
     Storm(storm::Arguments),
     /// The program that only reads and counts, on its own
@@ -37,6 +43,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Crash(arguments) => crash::run(&arguments),
         Command::Ingest(arguments) => ingest::run(&arguments),
+        Command::Latency(arguments) => latency::run(&arguments),
+        Command::Recovery(arguments) => recovery::run(&arguments),
         Command::Storm(arguments) => storm::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     }
