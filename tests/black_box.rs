@@ -17,6 +17,7 @@ mod black_box {
     mod environment;
     mod fallback;
     mod faults;
+    mod full_disk;
     mod kill_loop;
     mod limits;
     mod monitor;

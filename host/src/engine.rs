@@ -38,6 +38,9 @@ const COMMIT_REST: u32 = 9;
 /// …but never later than this.
 const COMMIT_DELAY_MAX: Duration = Duration::from_secs(1);
 
+/// A commit that takes longer than this, several times what the largest ones take, waits for something.
+const COMMIT_STALL: Duration = Duration::from_secs(2);
+
 /// When the next commit starts.
 struct Pace {
     first_change: Option<Instant>,
@@ -126,7 +129,8 @@ pub async fn run(
                 pace.first_change = None;
                 let (changes, acks) = core.changes();
                 let store = store.clone();
-                writing = Some(Writing { commit: Box::pin(async move { store.change(changes).await }), acks });
+                let commit = Box::pin(async move { store.change(changes).await });
+                writing = Some(Writing { commit, acks, since: clock.instant() });
             }
             Event::Written(result) => {
                 pace.written(result?.took, clock.instant());
@@ -150,6 +154,15 @@ pub async fn run(
 struct Writing {
     commit: std::pin::Pin<Box<dyn Future<Output = Result<Committed, Stopped>> + Send>>,
     acks: Vec<Ack>,
+    since: Instant,
+}
+
+impl Writing {
+    /// Whether it takes so long that clients are held back: the disk is full, or busy. What a crash could take from
+    /// those that want no ack, and the memory that they cost, stays small that way.
+    fn is_stalled(&self) -> bool {
+        self.since.elapsed() >= COMMIT_STALL
+    }
 }
 
 async fn next_event(
@@ -160,6 +173,7 @@ async fn next_event(
     stopping: bool,
 ) -> Event {
     let rings = core.next_ring();
+    let takes_in = !stopping && !core.is_full() && !writing.as_ref().is_some_and(Writing::is_stalled);
     tokio::select! {
         biased;
         written = async { match writing { Some(writing) => writing.commit.as_mut().await, None => std::future::pending().await } } => {
@@ -169,6 +183,6 @@ async fn next_event(
         () = sleep_until(rings.map(|(at, _)| at)), if !stopping => {
             rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
         }
-        batch = batches.recv(), if !stopping && !core.is_full() => Event::Batch(batch),
+        batch = batches.recv(), if takes_in => Event::Batch(batch),
     }
 }

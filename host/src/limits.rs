@@ -73,6 +73,13 @@ pub const CHECKPOINT_PAGES: u32 = 1_000;
 /// Between two tries while the disk is full: soon enough once there is room, rarely enough to cost nothing.
 pub const FULL_PAUSE: Duration = Duration::from_millis(500);
 
+/// Room kept on the disk for deliveries: some hundreds of them, while nothing new is taken in.
+pub const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
+/// What is given up of it at a time: room for a transaction of deliveries, and little for whoever fills the disk.
+pub const RESERVE_STEP_BYTES: u64 = 256 * 1024;
+/// Of `[limits] store` one part in this many is kept for deliveries.
+pub const STORE_RESERVE_PART: u32 = 16;
+
 /// Groups told by one notification when the plugin names no limit of its own.
 pub const NOTIFICATION_GROUPS: u32 = 1_000;
 /// Bytes of a whole notification, as the contract promises the plugin.

@@ -26,12 +26,14 @@ mod changes;
 mod deliveries;
 mod delivery;
 mod escalate;
+mod full;
 mod health;
 mod ledger;
 mod letters;
 mod look;
 mod queue;
 mod receipts;
+mod reserve;
 mod room;
 mod rows;
 mod schema;
@@ -49,6 +51,7 @@ pub use look::{
     SenderLine, holder, look,
 };
 
+use reserve::Reserve;
 use room::{Room, RoomLog};
 use writer::{Command, Writer};
 
@@ -221,6 +224,10 @@ pub struct Settings {
     pub full_pause: Duration,
     /// Rows that may wait for one sender; what finds no room is counted together.
     pub queue: u64,
+    /// Kept beside the file for deliveries on a full disk.
+    pub reserve_bytes: u64,
+    /// How large the file may become.
+    pub max_bytes: Option<u64>,
 }
 
 impl Settings {
@@ -233,7 +240,24 @@ impl Settings {
             checkpoint_pages: limits::CHECKPOINT_PAGES,
             full_pause: limits::FULL_PAUSE,
             queue: u64::MAX,
+            reserve_bytes: limits::RESERVE_BYTES,
+            max_bytes: None,
         }
+    }
+
+    fn reserve(&self) -> Reserve {
+        match &self.path {
+            Some(path) if self.reserve_bytes > 0 => Reserve::at(beside(path, ".reserve"), self.reserve_bytes),
+            _ => Reserve::none(),
+        }
+    }
+
+    /// Pages that the file may have.
+    fn pages(&self, conn: &Connection) -> rusqlite::Result<Option<u32>> {
+        let Some(bytes) = self.max_bytes else { return Ok(None) };
+        let page: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        let pages = bytes / u64::from(page.max(1));
+        Ok(Some(u32::try_from(pages).unwrap_or(u32::MAX - 1).max(1)))
     }
 
     fn connect(&self) -> rusqlite::Result<Connection> {
@@ -261,8 +285,11 @@ pub fn open(
     let lock = settings.path.as_deref().map(lock).transpose()?;
     let mut conn = settings.connect()?;
     conn.set_prepared_statement_cache_capacity(64);
+    let mut reserve = settings.reserve();
     let (routing, recovered) = loop {
         match fit(&mut conn, routing, senders, &clock) {
+            // What a start writes is little, and deliveries cannot go on without it.
+            Err(OpenError::Sqlite(error)) if full::is_full(&error) && reserve.give() => {}
             Err(OpenError::Sqlite(error)) if is_busy(&error) => {
                 tracing::warn!("the store is locked by another program; waiting until it can be written");
             }
@@ -271,6 +298,7 @@ pub fn open(
     };
     // From here on the writer waits by itself, and says so.
     conn.busy_timeout(Duration::ZERO)?;
+    let pages = settings.pages(&conn)?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
     let (trouble, watch_trouble) = watch::channel(None);
@@ -289,6 +317,9 @@ pub fn open(
         room_log: RoomLog::default(),
         trim: limits::TRIM_DELIVERIES,
         full_pause: settings.full_pause,
+        pages,
+        reserve,
+        held: None,
     };
     let thread = thread::Builder::new()
         .name("store".to_owned())
@@ -337,16 +368,16 @@ const LOCK_TRIES: u32 = 3;
 /// …after this long.
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
-/// The same file by another name has the same lock.
-fn lock_path(path: &Path) -> PathBuf {
+/// A file that belongs to the store; the same store by another name has the same.
+fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
-    name.push(".lock");
+    name.push(ending);
     PathBuf::from(name)
 }
 
 /// A file of its own, because SQLite's locks come and go with its transactions.
 fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock_path = lock_path(path);
+    let lock_path = beside(path, ".lock");
     let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;

@@ -2,6 +2,7 @@
 //!
 //! Everything here fails a test by a panic that says what was waited for and what was there instead.
 
+mod disk;
 mod http;
 mod mag;
 mod record;
@@ -12,6 +13,7 @@ mod text;
 mod tls;
 mod wire;
 
+pub(crate) use disk::Disk;
 pub(crate) use http::{Answer, Receiver, Request};
 pub(crate) use mag::{Home, Mag, binary, free_port, plugin_cache};
 pub(crate) use slack::{Slack, TOKEN};

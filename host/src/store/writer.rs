@@ -1,16 +1,18 @@
 //! The one thread that writes: takes what commands are waiting, makes one transaction of them, then answers all.
 //!
-//! It never answers before the commit returned. A full or busy file is waited for; every other error of a commit means
-//! that nobody knows what is on disk, so the writer stops for good and mag comes back through recovery.
+//! It never answers before the commit returned. A busy file is waited for, so is a full disk (`full.rs`); every other
+//! error of a commit means that nobody knows what is on disk, so the writer stops for good and mag comes back through recovery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::full::{HELD_PAUSE, Held, is_full};
 use super::ledger::Moves;
+use super::reserve::Reserve;
 use super::room::{Room, RoomLog};
 use super::windows::Books;
 use super::{
@@ -67,11 +69,16 @@ pub(super) struct Writer {
     pub(super) trim: u32,
     /// Between two tries while the disk is full.
     pub(super) full_pause: Duration,
+    /// Pages that the file may have, if it has a bound.
+    pub(super) pages: Option<u32>,
+    pub(super) reserve: Reserve,
+    /// Commands that wait for room on the disk.
+    pub(super) held: Option<Held>,
 }
 
 /// What a transaction did, kept apart until it is committed.
 #[derive(Default)]
-struct Effects {
+pub(super) struct Effects {
     seq: u64,
     /// In the order of the armed senders that got something.
     frozen: Vec<Delivery>,
@@ -86,25 +93,31 @@ struct Effects {
 impl Writer {
     /// Runs until every handle is gone or the store failed.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
-        while let Some(first) = commands.blocking_recv() {
-            let mut batch = vec![first];
+        while let Some(batch) = self.next(&mut commands) {
+            if let Err(error) = self.write(batch) {
+                tracing::error!(%error, "the store failed, what is on disk is unknown: stopping, start mag again");
+                self.failed.send_replace(Some(error.to_string()));
+                return;
+            }
+        }
+    }
+
+    /// The commands that are waiting. There may be none while others wait for room and it is time to look for it.
+    fn next(&mut self, commands: &mut mpsc::Receiver<Command>) -> Option<Vec<Command>> {
+        let mut batch = Vec::new();
+        if self.held.is_none() {
+            batch.push(commands.blocking_recv()?);
+        }
+        loop {
             while batch.len() < limits::STORE_GROUP_COMMIT
                 && let Ok(next) = commands.try_recv()
             {
                 batch.push(next);
             }
-            let batch = self.arm(batch);
-            if batch.is_empty() {
-                continue;
+            if !batch.is_empty() || self.retry_due() {
+                return Some(self.arm(batch));
             }
-            match self.commit(&batch) {
-                Ok((effects, took)) => self.answer(batch, effects, took),
-                Err(error) => {
-                    tracing::error!(%error, "the store failed, what is on disk is unknown: stopping, start mag again");
-                    self.failed.send_replace(Some(error.to_string()));
-                    return;
-                }
-            }
+            thread::sleep(HELD_PAUSE);
         }
     }
 
@@ -129,32 +142,36 @@ impl Writer {
         rest
     }
 
-    /// Tries until it is on disk; only `busy` and `full` are worth another try.
-    fn commit(&mut self, batch: &[Command]) -> rusqlite::Result<(Effects, Duration)> {
+    /// Tries until it is on disk, as long as the file is busy; `None` when there is no room for it.
+    pub(super) fn commit(&mut self, batch: &[Command]) -> rusqlite::Result<Option<(Effects, Duration)>> {
         let first = self.clock.instant();
         let mut said = false;
+        self.set_bound(batch)?;
         loop {
             let begun = self.clock.instant();
             match self.transaction(batch) {
                 Ok(effects) => {
-                    self.trouble.send_if_modified(|trouble| trouble.take().is_some());
-                    return Ok((effects, begun.elapsed()));
+                    if self.held.is_none() {
+                        self.trouble.send_if_modified(|trouble| trouble.take().is_some());
+                    }
+                    return Ok(Some((effects, begun.elapsed())));
                 }
-                Err(error) => {
-                    let (pause, why) = match error.sqlite_error_code() {
-                        _ if is_busy(&error) => (BUSY_PAUSE, Trouble::Busy),
-                        Some(ErrorCode::DiskFull) => (self.full_pause, Trouble::Full),
-                        _ => return Err(error),
-                    };
-                    self.trouble.send_replace(Some(why));
+                Err(error) if is_full(&error) => {
+                    self.trouble.send_replace(Some(Trouble::Full));
+                    return Ok(None);
+                }
+                Err(error) if !is_busy(&error) => return Err(error),
+                Err(_busy) => {
+                    self.trouble.send_replace(Some(Trouble::Busy));
                     if !said && first.elapsed() >= SAY_AFTER {
                         said = true;
                         tracing::warn!(
                             waited_ms = as_millis(first.elapsed()),
-                            "the store {why}; nothing is acknowledged until it can be written"
+                            "the store {}; nothing is acknowledged until it can be written",
+                            Trouble::Busy
                         );
                     }
-                    thread::sleep(pause);
+                    thread::sleep(BUSY_PAUSE);
                 }
             }
         }
@@ -223,7 +240,7 @@ impl Writer {
     }
 
     /// Whoever no longer waits for an answer has stopped; what is committed stays committed.
-    fn answer(&mut self, batch: Vec<Command>, mut effects: Effects, took: Duration) {
+    pub(super) fn answer(&mut self, batch: Vec<Command>, mut effects: Effects, took: Duration) {
         self.metrics.commits.observe(took.as_secs_f64());
         for delivery in std::mem::take(&mut effects.frozen) {
             if let Some((_, frozen)) = self.armed.remove(&delivery.sender)
