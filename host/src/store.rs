@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
-use uuid::{NoContext, Timestamp, Uuid};
+use uuid::timestamp::context::ContextV7;
+use uuid::{Timestamp, Uuid};
 
 use crate::clock;
 use crate::limits;
@@ -177,10 +178,15 @@ pub struct Committed {
     pub took: Duration,
 }
 
+thread_local! {
+    /// Counts ids of one millisecond, so that they sort in the order in which they were made.
+    static IDS: ContextV7 = const { ContextV7::new() };
+}
+
 /// A new delivery's id: UUID version 7 (RFC 9562), so that ids sort by time.
 fn new_delivery_id(now: Millis) -> String {
     let nanos = u32::try_from(now % 1_000).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(Timestamp::from_unix(NoContext, now / 1_000, nanos)).to_string()
+    IDS.with(|ids| Uuid::new_v7(Timestamp::from_unix(ids, now / 1_000, nanos)).to_string())
 }
 
 /// A handle to the writer. Clones are cheap; the writer stops when the last one is gone.

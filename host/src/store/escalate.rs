@@ -16,9 +16,11 @@ struct Rows {
     table: &'static str,
     which: &'static str,
     total: &'static str,
+    /// What decides between rows of the same importance: whoever waits longest.
+    age: &'static str,
 }
 
-const OF_DELIVERY: Rows = Rows { table: "delivery_groups", which: "delivery = ?2", total: "total" };
+const OF_DELIVERY: Rows = Rows { table: "delivery_groups", which: "delivery = ?2", total: "total", age: "delivery, n" };
 const UNDER_WAY: Rows = Rows {
     which: "delivery IN (SELECT id FROM deliveries WHERE sender = ?2 AND finished IS NULL AND reason IS NOT 'test')",
     ..OF_DELIVERY
@@ -27,6 +29,7 @@ const WAITING: Rows = Rows {
     table: "queue",
     which: "sender = ?2",
     total: "coalesce((SELECT total FROM groups g WHERE g.group_id = queue.group_id), count)",
+    age: "id",
 };
 
 /// Escalates a delivery that just died.
@@ -58,12 +61,12 @@ fn copy(
     moves: &mut Moves,
 ) -> Result<usize> {
     let id = super::new_delivery_id(now);
-    let Rows { table, which, total } = from;
+    let Rows { table, which, total, age } = from;
     // The same columns, but only the messages that are new to the fallback.
     let left = GROUP_COLUMNS.replace(" count,", " count - escalated,");
     let sql = format!(
         "INSERT INTO delivery_groups (delivery, n, omitted, total, {GROUP_COLUMNS}, resolved)
-         SELECT ?1, row_number() OVER (ORDER BY {ORDER}) - 1, 0, {total}, {left}, resolved FROM {table}
+         SELECT ?1, row_number() OVER (ORDER BY {ORDER}, {age}) - 1, 0, {total}, {left}, resolved FROM {table}
          WHERE {which} AND count > escalated"
     );
     let groups = conn.prepare_cached(&sql)?.execute([&id, key])?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use proptest::prelude::*;
 
 use super::*;
-use crate::message::Severity;
+use crate::message::{Cause, Severity};
 
 mod reading;
 mod rig;
@@ -43,6 +43,16 @@ enum Operation {
     Begin {
         nth: usize,
     },
+    /// Another sender shall tell what this one cannot.
+    Escalate {
+        from: usize,
+        to: usize,
+    },
+    /// A person decides about a dead letter.
+    Letter {
+        nth: usize,
+        deed: Deed,
+    },
     /// mag stops and starts with this config.
     Reopen {
         config: usize,
@@ -67,6 +77,8 @@ enum End {
     Delivered,
     Backoff,
     Dead,
+    /// Dead, and this sender is the fallback.
+    Escalated(usize),
 }
 
 /// Routes with their senders, the root first, and the senders that exist.
@@ -88,6 +100,11 @@ const CONFIGS: &[Config] = &[
     (&[("root", &[]), ("both", &["one", "two", "three"]), ("two", &[])], SENDERS),
 ];
 
+fn escalation(from: &str, to: &str) -> Escalation {
+    let (code, error) = ("http-400".to_owned(), "refused".to_owned());
+    Escalation { sender: from.to_owned(), fallback: to.to_owned(), code, error }
+}
+
 fn counting() -> impl Strategy<Value = Counting> {
     let severity = prop_oneof![Just(None), Just(Some(Severity::Info)), Just(Some(Severity::Error))];
     (0..ROUTES.len(), 0_usize..2, 1_u64..50, severity).prop_map(|(route, text, count, severity)| Counting {
@@ -100,7 +117,8 @@ fn counting() -> impl Strategy<Value = Counting> {
 
 fn operation() -> impl Strategy<Value = Operation> {
     let config = || prop_oneof![3 => Just(0), 2 => 0..CONFIGS.len()];
-    let end = prop_oneof![2 => Just(End::Delivered), 2 => Just(End::Backoff), 1 => Just(End::Dead)];
+    let end = prop_oneof![2 => Just(End::Delivered), 2 => Just(End::Backoff), 1 => Just(End::Dead),
+        1 => (0..SENDERS.len()).prop_map(End::Escalated)];
     prop_oneof![
         8 => counting().prop_map(Operation::Count),
         4 => counting().prop_map(Operation::CloseByCount),
@@ -111,6 +129,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (0..SENDERS.len()).prop_map(|sender| Operation::Disarm { sender }),
         5 => (any::<usize>(), end).prop_map(|(nth, end)| Operation::Finish { nth, end }),
         2 => any::<usize>().prop_map(|nth| Operation::Begin { nth }),
+        2 => (0..SENDERS.len(), 0..SENDERS.len()).prop_map(|(from, to)| Operation::Escalate { from, to }),
+        1 => (any::<usize>(), prop_oneof![2 => Just(Deed::Replay), 1 => Just(Deed::Drop)])
+            .prop_map(|(nth, deed)| Operation::Letter { nth, deed }),
         1 => config().prop_map(|config| Operation::Reopen { config }),
         1 => (config(), prop::option::of(counting())).prop_map(|(config, during)| Operation::Crash { config, during }),
     ]

@@ -1,6 +1,6 @@
 //! The store and the model side by side.
 
-use super::simple::{Closing, Model, Open};
+use super::simple::{Closing, Frozen, Model, Open};
 use super::*;
 
 /// Windows that a route's clock closed, by row, and that are not all with the store yet.
@@ -54,6 +54,8 @@ impl Checked {
             Operation::Disarm { sender } => self.disarm(SENDERS[sender]).await,
             Operation::Finish { nth, end } => self.finish(nth, end).await,
             Operation::Begin { nth } => self.begin(nth).await,
+            Operation::Escalate { from, to } => self.escalate(SENDERS[from], SENDERS[to]).await,
+            Operation::Letter { nth, deed } => self.letter(nth, deed).await,
             Operation::Reopen { config } => self.reopen(config).await,
             Operation::Crash { config, during } => self.crash(config, during).await,
             Operation::Count(_) | Operation::CloseByCount(_) => {}
@@ -145,7 +147,7 @@ impl Checked {
 
     /// A delivery that stands in that state.
     fn pick(&self, nth: usize, in_backoff: bool) -> Option<Delivery> {
-        let fitting: Vec<&Delivery> = self.model.under_way.values().map(|(delivery, _)| delivery).collect();
+        let fitting: Vec<&Delivery> = self.model.under_way.values().map(|frozen| &frozen.delivery).collect();
         let fitting: Vec<_> = fitting.into_iter().filter(|d| d.next_attempt.is_some() == in_backoff).collect();
         fitting.get(nth.checked_rem(fitting.len())?).map(|delivery| (*delivery).clone())
     }
@@ -155,15 +157,40 @@ impl Checked {
         let outcome = match end {
             End::Delivered => Outcome::Delivered { receipt: Some(vec![7]), updated_in_place: false },
             End::Backoff => backoff(),
-            End::Dead => dead(),
+            End::Dead | End::Escalated(_) => dead(),
         };
-        self.model.finish(&delivery.id, &outcome);
-        self.rig.finish(&delivery, outcome).await;
+        let fallback = match end {
+            End::Escalated(to) => Some(SENDERS[to]).filter(|to| self.has_both(&delivery.sender, to)),
+            _ => None,
+        };
+        self.model.finish(&delivery.id, &outcome, fallback, self.clock.now());
+        let attempted = Attempted { fallback: fallback.map(str::to_owned), ..attempted(&delivery, outcome) };
+        self.rig.store.finish(attempted).await.expect("the store runs");
+    }
+
+    fn has_both(&self, from: &str, to: &str) -> bool {
+        from != to && [from, to].iter().all(|sender| self.config.1.contains(sender))
+    }
+
+    async fn escalate(&mut self, from: &'static str, to: &'static str) {
+        if self.has_both(from, to) {
+            let made = self.model.escalate(from, to, self.clock.now());
+            assert_eq!(self.rig.store.escalate(escalation(from, to)).await, Ok(made));
+        }
+    }
+
+    async fn letter(&mut self, nth: usize, deed: Deed) {
+        let known = |frozen: &&Frozen| self.config.1.contains(&frozen.delivery.sender.as_str());
+        let ids: Vec<String> = self.model.letters.values().filter(known).map(|f| f.delivery.id.clone()).collect();
+        let Some(id) = nth.checked_rem(ids.len()).and_then(|nth| ids.get(nth)) else { return };
+        self.model.letter(id, deed);
+        let moved = self.rig.store.letters(Which::Ids(vec![id.clone()]), deed).await.expect("the store runs");
+        assert_eq!(moved.map(|moved| moved.letters), Ok(1));
     }
 
     async fn begin(&mut self, nth: usize) {
         let Some(delivery) = self.pick(nth, true) else { return };
-        let (again, _) = self.model.under_way.get_mut(&delivery.id).expect("it was picked");
+        let again = &mut self.model.under_way.get_mut(&delivery.id).expect("it was picked").delivery;
         again.attempt += 1;
         again.next_attempt = None;
         self.rig.store.begin(again.clone()).await.expect("the store runs");
@@ -213,7 +240,7 @@ impl Checked {
         self.folder = copied.unwrap_or(std::mem::replace(&mut self.folder, tempfile::tempdir().expect("a folder")));
         let found = std::mem::take(&mut self.rig.recovered);
         assert_eq!(found.buried, buried);
-        let under_way: Vec<Delivery> = self.model.under_way.values().map(|(delivery, _)| delivery.clone()).collect();
+        let under_way: Vec<Delivery> = self.model.under_way.values().map(|frozen| frozen.delivery.clone()).collect();
         assert_eq!(found.deliveries, under_way);
         self.restore(found).await;
     }
@@ -252,23 +279,30 @@ impl Checked {
         assert_eq!(reading::ledger(&self.path), self.model.ledger());
         assert_eq!(reading::waiting(&self.path), self.waiting());
         assert_eq!(reading::under_way(&self.path), self.under_way());
+        assert_eq!(reading::queued(&self.path), self.queued());
         for sender in SENDERS {
-            let mut groups = self.model.groups_under_way(sender);
-            let all = groups.len();
-            groups.sort_unstable();
-            groups.dedup();
-            assert_eq!(groups.len(), all, "a group is in at most one unfinished delivery of a sender");
+            let of_sender = self.model.under_way.values().filter(|frozen| frozen.delivery.sender == *sender);
+            let each = of_sender.flat_map(|frozen| frozen.groups());
+            let (mut all, mut once) = (0, BTreeSet::new());
+            each.for_each(|group| {
+                all += 1;
+                once.insert(group);
+            });
+            assert_eq!(once.len(), all, "a group is in at most one delivery under way of a sender");
         }
     }
 
     fn compare_frozen(&mut self, sender: &'static str, mut frozen: oneshot::Receiver<Delivery>, now: Millis) {
         let given = frozen.try_recv().ok();
-        let expect = self.model.freeze(sender, now);
-        let id = given.as_ref().map(|delivery| delivery.id.clone()).unwrap_or_default();
-        let expect = expect.map(|(delivery, omitted)| (Delivery { id: id.clone(), ..delivery }, omitted));
-        assert_eq!(given.as_ref(), expect.as_ref().map(|(delivery, _)| delivery));
+        let mut expect = self.model.freeze(sender, now);
+        if let (Some(expect), Some(given)) = (&mut expect, &given)
+            && expect.delivery.id.is_empty()
+        {
+            expect.delivery.id.clone_from(&given.id);
+        }
+        assert_eq!(given.as_ref(), expect.as_ref().map(|frozen| &frozen.delivery));
         match expect {
-            Some(expect) => drop(self.model.under_way.insert(id, expect)),
+            Some(expect) => drop(self.model.under_way.insert(expect.delivery.id.clone(), expect)),
             None => drop(self.armed.insert(sender, frozen)),
         }
     }
@@ -277,8 +311,17 @@ impl Checked {
         self.model.waiting.iter().map(|e| (e.sender.clone(), e.group.id.to_string(), e.group.count)).collect()
     }
 
+    fn queued(&self) -> Vec<(String, u32, u64)> {
+        let row = |frozen: &Frozen| {
+            let delivery = &frozen.delivery;
+            let told = delivery.groups.iter().chain(&frozen.omitted).map(|group| group.count).sum();
+            (delivery.sender.clone(), delivery.attempt, told)
+        };
+        self.model.queued.iter().map(row).collect()
+    }
+
     fn under_way(&self) -> Vec<reading::UnderWay> {
-        let row = |(delivery, omitted): &(Delivery, Vec<Group>)| {
+        let row = |Frozen { delivery, omitted, .. }: &Frozen| {
             let state = if delivery.next_attempt.is_some() { "backoff" } else { "sending" };
             let groups = (delivery.groups.len() + omitted.len()) as u64;
             (delivery.id.clone(), delivery.sender.clone(), state.to_owned(), delivery.attempt, groups)

@@ -21,6 +21,42 @@ pub(super) struct Entry {
     sweep: u64,
     /// Grows with each entry.
     place: u64,
+    escalated: u64,
+}
+
+/// A delivery with all that its rows say.
+#[derive(Clone, Debug)]
+pub(super) struct Frozen {
+    /// Its id is empty as long as only the store knows it.
+    pub(super) delivery: Delivery,
+    pub(super) omitted: Vec<Group>,
+    /// How many messages of each group were escalated; first those told, then those omitted.
+    escalated: Vec<u64>,
+    /// Grows with each delivery.
+    birth: u64,
+}
+
+impl Frozen {
+    fn rows(&self) -> impl Iterator<Item = &Group> {
+        self.delivery.groups.iter().chain(&self.omitted)
+    }
+
+    /// The groups in it, each once.
+    pub(super) fn groups(&self) -> BTreeSet<GroupId> {
+        self.rows().map(|group| group.id).collect()
+    }
+
+    /// What the fallback has not heard of yet, with the count that orders it; it has heard of it then.
+    fn left(&mut self) -> Vec<(u64, Group)> {
+        let rows = self.delivery.groups.iter().chain(&self.omitted).zip(&mut self.escalated);
+        rows.filter(|(group, escalated)| group.count > **escalated)
+            .map(|(group, escalated)| {
+                let left = Group { count: group.count - *escalated, ..group.clone() };
+                *escalated = group.count;
+                (group.count, left)
+            })
+            .collect()
+    }
 }
 
 /// How a window closes.
@@ -39,17 +75,22 @@ pub(super) struct Model {
     /// In the order of coming in.
     pub(super) waiting: Vec<Entry>,
     entries: u64,
-    /// By id, with the omitted groups beside it.
-    pub(super) under_way: BTreeMap<String, (Delivery, Vec<Group>)>,
-    /// Held, told, dead.
-    ended: BTreeMap<(String, String), [u64; 3]>,
+    /// By id.
+    pub(super) under_way: BTreeMap<String, Frozen>,
+    /// In the order in which they were made first.
+    pub(super) queued: Vec<Frozen>,
+    /// Dead letters whose id is known.
+    pub(super) letters: BTreeMap<String, Frozen>,
+    births: u64,
+    /// Held, told, dead, dropped.
+    ended: BTreeMap<(String, String), [u64; 4]>,
     totals: BTreeMap<GroupId, u64>,
     pub(super) sweeping: BTreeSet<u64>,
     pub(super) armed: BTreeMap<String, Freeze>,
 }
 
-/// Accepted, open, held, waiting, frozen, told, dead.
-pub(super) type Ledger = BTreeMap<(String, String), [u64; 7]>;
+/// Accepted, open, held, waiting, frozen, told, dead, dropped.
+pub(super) type Ledger = BTreeMap<(String, String), [u64; 8]>;
 
 impl Model {
     pub(super) fn count(&mut self, row: i64, c: Counting, now: Millis) {
@@ -88,7 +129,7 @@ impl Model {
         let same = |entry: &&mut Entry| entry.sender == sender && entry.group.id == group.id;
         let Some(Entry { group: waiting, .. }) = self.waiting.iter_mut().find(same) else {
             self.entries += 1;
-            self.waiting.push(Entry { sender, group, sweep, place: self.entries });
+            self.waiting.push(Entry { sender, group, sweep, place: self.entries, escalated: 0 });
             return;
         };
         waiting.count += group.count;
@@ -105,10 +146,44 @@ impl Model {
         self.ended.entry((route.to_owned(), sender.to_owned())).or_default()[term] += count;
     }
 
-    /// What an armed sender must have been given by now, without its id.
-    pub(super) fn freeze(&mut self, sender: &str, now: Millis) -> Option<(Delivery, Vec<Group>)> {
+    /// What stands for groups that found no room has no total.
+    fn total(&self, group: &Group) -> u64 {
+        self.totals.get(&group.id).map_or(group.count, |total| group.count.max(*total))
+    }
+
+    fn birth(&mut self) -> u64 {
+        self.births += 1;
+        self.births
+    }
+
+    /// What an armed sender must have been given by now; the id of something new is empty.
+    pub(super) fn freeze(&mut self, sender: &str, now: Millis) -> Option<Frozen> {
         let freeze = self.armed.get(sender)?.clone();
-        let busy: BTreeSet<GroupId> = self.groups_under_way(sender).into_iter().collect();
+        let frozen = self.take_queued(&freeze).or_else(|| self.take_waiting(&freeze, now))?;
+        self.armed.remove(sender);
+        Some(frozen)
+    }
+
+    fn take_queued(&mut self, freeze: &Freeze) -> Option<Frozen> {
+        let busy = self.groups_under_way(&freeze.sender);
+        let free = |f: &Frozen| f.delivery.sender == freeze.sender && !f.rows().any(|group| busy.contains(&group.id));
+        let mut frozen = self.queued.remove(self.queued.iter().position(free)?);
+        if frozen.delivery.attempt == 0 {
+            let told = frozen.delivery.groups.len().min(usize::try_from(freeze.max_groups).expect("few"));
+            frozen.omitted = frozen.delivery.groups.split_off(told);
+            frozen.delivery.omitted_groups = frozen.omitted.len() as u64;
+            frozen.delivery.omitted_messages = frozen.omitted.iter().map(|group| group.count).sum();
+        }
+        frozen.delivery.attempt += 1;
+        frozen.delivery.next_attempt = None;
+        Some(frozen)
+    }
+
+    fn take_waiting(&mut self, freeze: &Freeze, now: Millis) -> Option<Frozen> {
+        let sender = freeze.sender.as_str();
+        let mut busy = self.groups_under_way(sender);
+        let queued = self.queued.iter().filter(|f| f.delivery.sender == sender);
+        busy.extend(queued.flat_map(Frozen::rows).map(|group| group.id));
         let (mut ready, rest): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.waiting)
             .into_iter()
             .partition(|e| e.sender == sender && !busy.contains(&e.group.id) && !self.sweeping.contains(&e.sweep));
@@ -117,44 +192,103 @@ impl Model {
             return None;
         }
         ready.sort_by_key(|e| std::cmp::Reverse((e.group.severity, e.group.count)));
-        let later = ready.split_off(ready.len().min(usize::try_from(freeze.max_groups).expect("few")));
-        let mut omitted = Vec::new();
+        let mut later = ready.split_off(ready.len().min(usize::try_from(freeze.max_groups).expect("few")));
         if freeze.split {
-            self.waiting.extend(later);
+            self.waiting.append(&mut later);
             self.waiting.sort_by_key(|e| e.place);
-        } else {
-            omitted = later.into_iter().map(|e| e.group).collect();
         }
-        let total =
-            |e: Entry| Group { total: self.totals.get(&e.group.id).copied().unwrap_or(e.group.count), ..e.group };
+        let escalated = ready.iter().chain(&later).map(|e| e.escalated).collect();
+        let total = |e: Entry| Group { total: self.total(&e.group), ..e.group };
+        let groups = ready.into_iter().map(total).collect();
+        let omitted: Vec<Group> = later.into_iter().map(total).collect();
         let delivery = Delivery {
-            groups: ready.into_iter().map(total).collect(),
+            groups,
             omitted_groups: omitted.len() as u64,
             omitted_messages: omitted.iter().map(|group: &Group| group.count).sum(),
             ..Delivery::begin(String::new(), sender.to_owned(), now)
         };
-        self.armed.remove(sender);
-        Some((delivery, omitted))
+        Some(Frozen { delivery, omitted, escalated, birth: self.birth() })
     }
 
-    /// The ids of all groups in unfinished deliveries of a sender; none may stand there twice.
+    /// Copies what a sender has not told for another one; returns how many notifications that makes.
+    pub(super) fn escalate(&mut self, from: &str, to: &str, now: Millis) -> usize {
+        let mut all: Vec<&mut Frozen> = self.under_way.values_mut().chain(&mut self.queued).collect();
+        all.retain(|frozen| frozen.delivery.sender == from);
+        all.sort_by_key(|frozen| frozen.birth);
+        let under_way = all.into_iter().flat_map(Frozen::left).collect();
+        let mut waiting = Vec::new();
+        for entry in self.waiting.iter_mut().filter(|e| e.sender == from && e.group.count > e.escalated) {
+            let count = entry.group.count;
+            let total = self.totals.get(&entry.group.id).map_or(count, |total| count.max(*total));
+            waiting.push((count, Group { count: count - entry.escalated, total, ..entry.group.clone() }));
+            entry.escalated = count;
+        }
+        usize::from(self.copy(from, to, under_way, now)) + usize::from(self.copy(from, to, waiting, now))
+    }
+
+    fn copy(&mut self, from: &str, to: &str, mut rows: Vec<(u64, Group)>, now: Millis) -> bool {
+        if rows.is_empty() {
+            return false;
+        }
+        rows.sort_by_key(|(count, group)| std::cmp::Reverse((group.severity, *count)));
+        let escalation = escalation(from, to);
+        let cause = Cause { sender: from.to_owned(), code: escalation.code, error: escalation.error };
+        let delivery = Delivery {
+            attempt: 0,
+            groups: rows.into_iter().map(|(_, group)| group).collect(),
+            reason: Some(Reason::Escalated),
+            cause: Some(cause),
+            ..Delivery::begin(String::new(), to.to_owned(), now)
+        };
+        let escalated = vec![0; delivery.groups.len()];
+        let birth = self.birth();
+        self.queued.push(Frozen { delivery, omitted: Vec::new(), escalated, birth });
+        true
+    }
+
+    /// A person replays a dead letter, or drops it.
+    pub(super) fn letter(&mut self, id: &str, deed: Deed) {
+        let frozen = self.letters.remove(id).expect("a letter");
+        for group in frozen.rows() {
+            let ended = self.ended.get_mut(&(group.route.to_string(), frozen.delivery.sender.clone()));
+            let ended = ended.expect("it is dead");
+            ended[2] -= group.count;
+            ended[3] += if deed == Deed::Drop { group.count } else { 0 };
+        }
+        if deed == Deed::Replay {
+            self.queued.push(frozen);
+            self.queued.sort_by_key(|frozen| frozen.birth);
+        }
+    }
+
+    /// The ids of all groups in deliveries of a sender that are under way; none may stand there twice, except in copies of
+    /// several deliveries.
     pub(super) fn groups_under_way(&self, sender: &str) -> Vec<GroupId> {
-        let of_sender = self.under_way.values().filter(|(delivery, _)| delivery.sender == sender);
-        of_sender.flat_map(|(delivery, omitted)| delivery.groups.iter().chain(omitted)).map(|group| group.id).collect()
+        let of_sender = self.under_way.values().filter(|frozen| frozen.delivery.sender == sender);
+        of_sender.flat_map(Frozen::rows).map(|group| group.id).collect()
     }
 
-    pub(super) fn finish(&mut self, id: &str, outcome: &Outcome) {
+    pub(super) fn finish(&mut self, id: &str, outcome: &Outcome, fallback: Option<&str>, now: Millis) {
         let term = match outcome {
             Outcome::Delivered { .. } => 1,
             Outcome::Dead { .. } => 2,
             Outcome::Backoff { next_attempt, .. } => {
-                self.under_way.get_mut(id).expect("it is under way").0.next_attempt = Some(*next_attempt);
+                self.under_way.get_mut(id).expect("it is under way").delivery.next_attempt = Some(*next_attempt);
                 return;
             }
         };
-        let (delivery, omitted) = self.under_way.remove(id).expect("it is under way");
-        for group in delivery.groups.iter().chain(&omitted) {
-            self.end(&group.route, &delivery.sender, term, group.count);
+        let mut frozen = self.under_way.remove(id).expect("it is under way");
+        let sender = frozen.delivery.sender.clone();
+        for group in frozen.rows() {
+            self.end(&group.route, &sender, term, group.count);
+        }
+        if let (2, Some(fallback)) = (term, fallback) {
+            let left = frozen.left();
+            self.copy(&sender, fallback, left, now);
+        }
+        if term == 2 {
+            frozen.delivery.next_attempt = None;
+            self.letters.insert(id.to_owned(), frozen);
         }
     }
 
@@ -173,9 +307,21 @@ impl Model {
         self.armed.clear();
         let gone = |sender: &str| !known.contains(&sender);
         let ids: Vec<String> =
-            self.under_way.iter().filter(|(_, (d, _))| gone(&d.sender)).map(|(id, _)| id.clone()).collect();
+            self.under_way.iter().filter(|(_, f)| gone(&f.delivery.sender)).map(|(id, _)| id.clone()).collect();
         for id in &ids {
-            self.finish(id, &dead());
+            self.finish(id, &dead(), None, 0);
+        }
+        let (copies, rest): (Vec<Frozen>, Vec<Frozen>) =
+            std::mem::take(&mut self.queued).into_iter().partition(|frozen| gone(&frozen.delivery.sender));
+        self.queued = rest;
+        let buried = ids.len() + copies.len();
+        for frozen in copies {
+            for group in frozen.rows() {
+                self.end(&group.route, &frozen.delivery.sender, 2, group.count);
+            }
+            if !frozen.delivery.id.is_empty() {
+                self.letters.insert(frozen.delivery.id.clone(), frozen);
+            }
         }
         let (lost, rest): (Vec<Entry>, Vec<Entry>) =
             std::mem::take(&mut self.waiting).into_iter().partition(|entry| gone(&entry.sender));
@@ -184,7 +330,7 @@ impl Model {
             self.end(&entry.group.route, &entry.sender, 2, entry.group.count);
         }
         let senders: BTreeSet<&str> = lost.iter().map(|entry| entry.sender.as_str()).collect();
-        (ids.len() + senders.len()) as u64
+        (buried + senders.len()) as u64
     }
 
     pub(super) fn ledger(&self) -> Ledger {
@@ -204,12 +350,13 @@ impl Model {
         for entry in &self.waiting {
             add(&entry.group.route, &entry.sender, 3, entry.group.count);
         }
-        for (delivery, omitted) in self.under_way.values() {
-            for group in delivery.groups.iter().chain(omitted) {
-                add(&group.route, &delivery.sender, 4, group.count);
+        for frozen in self.under_way.values().chain(&self.queued) {
+            for group in frozen.rows() {
+                add(&group.route, &frozen.delivery.sender, 4, group.count);
             }
         }
-        for ((route, sender), [held, told, dead]) in &self.ended {
+        for ((route, sender), [held, told, dead, dropped]) in &self.ended {
+            add(route, sender, 7, *dropped);
             add(route, sender, 2, *held);
             add(route, sender, 5, *told);
             add(route, sender, 6, *dead);
