@@ -53,10 +53,14 @@ impl Sent {
 #[derive(Debug)]
 pub struct Oracle {
     senders: Vec<String>,
+    /// Senders, and who is told what they could not tell.
+    fallbacks: Vec<(String, String)>,
     /// After the last run: told, given up, under way and open.
     accounted: Counts,
     /// In deliveries that have ended.
     ended: Counts,
+    /// In those of them that were given up.
+    given_up: Counts,
     ended_ids: BTreeSet<String>,
     /// Notifications whose content was compared with the file.
     compared: BTreeSet<String>,
@@ -69,18 +73,20 @@ pub struct Oracle {
     pub lost: u64,
     /// Messages that are somewhere and were never sent.
     pub twice: u64,
-    /// Messages that were given up, for all senders.
-    pub dead: u64,
     /// What must not happen and did.
     pub wrong: Vec<String>,
 }
 
 impl Oracle {
-    /// Nothing was sent yet. Every message is for all of these senders.
+    /// Nothing was sent yet. Every message is for all of these senders; `fallbacks` name some of them, and others who
+    /// are told only what those could not tell.
     #[must_use]
-    pub fn new(senders: &[&str]) -> Self {
+    pub fn new(senders: &[&str], fallbacks: &[(&str, &str)]) -> Self {
+        let owned = |&(sender, fallback): &(&str, &str)| (sender.to_owned(), fallback.to_owned());
         Self {
             senders: senders.iter().map(|&sender| sender.to_owned()).collect(),
+            fallbacks: fallbacks.iter().map(owned).collect(),
+            given_up: Counts::new(),
             accounted: Counts::new(),
             ended: Counts::new(),
             ended_ids: BTreeSet::new(),
@@ -90,7 +96,6 @@ impl Oracle {
             sent: 0,
             lost: 0,
             twice: 0,
-            dead: 0,
             wrong: Vec::new(),
         }
     }
@@ -139,7 +144,9 @@ impl Oracle {
             if let Some(finished) = delivery.finished {
                 self.last_end = self.last_end.max(finished);
                 self.ended_ids.insert(id);
-                self.dead += if delivery.state == "dead" { counts.iter().map(|(_, count)| count).sum() } else { 0 };
+                if delivery.state == "dead" {
+                    add(&mut self.given_up, counts.clone());
+                }
                 add(&mut self.ended, counts);
             } else {
                 add(&mut under_way, counts);
@@ -177,8 +184,33 @@ impl Oracle {
                 wrong.push(format!("{text:?}: senders of one route were given different counts: {of_all:?}"));
             }
         }
-        let strangers = accounted.keys().filter(|(sender, _)| !self.senders.contains(sender));
+        self.compare_fallbacks(accounted, wrong);
+        let is_fallback = |sender: &String| self.fallbacks.iter().any(|(_, fallback)| fallback == sender);
+        let strangers = accounted.keys().filter(|(sender, _)| !self.senders.contains(sender) && !is_fallback(sender));
         wrong.extend(strangers.map(|(sender, text)| format!("{sender} was given {text:?}, and is no sender")));
+    }
+}
+
+impl Oracle {
+    /// A fallback is told everything that was given up, and nothing twice.
+    fn compare_fallbacks(&self, accounted: &Counts, wrong: &mut Vec<String>) {
+        for ((from, text), count_from) in accounted {
+            for (_, to) in self.fallbacks.iter().filter(|(sender, _)| sender == from) {
+                let dead = count(&self.given_up, &(from.clone(), text.clone()));
+                let told = count(accounted, &(to.clone(), text.clone()));
+                if told < dead || told > *count_from {
+                    wrong.push(format!(
+                        "{to}, {text:?}: has {told} messages of {from}, which gave up {dead} and has {count_from}"
+                    ));
+                }
+            }
+        }
+    }
+
+    /// Messages that were given up, for all senders.
+    #[must_use]
+    pub fn dead(&self) -> u64 {
+        self.given_up.values().sum()
     }
 }
 
@@ -221,7 +253,7 @@ mod tests {
         let mut sent = Sent::default();
         sent.sends("a", 9);
         sent.acknowledged("a", 6);
-        let mut oracle = Oracle::new(&["hook"]);
+        let mut oracle = Oracle::new(&["hook"], &[]);
         let file = file(open);
         oracle.look(1, &Books::open(file.path()).unwrap(), &sent, &[("hook", heard)]).unwrap();
         oracle
