@@ -18,6 +18,7 @@ mod black_box {
     mod fallback;
     mod faults;
     mod full_disk;
+    mod hostile;
     mod kill_loop;
     mod limits;
     mod monitor;
@@ -27,6 +28,7 @@ mod black_box {
     mod send;
     mod signals;
     mod slack;
+    mod soak;
     mod start;
     mod storm;
     mod verify;

@@ -1,7 +1,7 @@
 //! Measures mag beside reference points: `cargo run --release -p mag-bench -- ingest`.
 //!
 //! Where mag stands beside something, both get the same bytes, in processes of their own, and what is printed are medians
-//! of alternating runs. `crash` and `storm` prove instead of measuring, and fail when a promise is broken.
+//! of alternating runs. `crash`, `storm` and `soak` prove instead of measuring, and fail when a promise is broken.
 
 #![expect(clippy::print_stdout, reason = "figures are what this program is for")]
 
@@ -14,6 +14,7 @@ mod process;
 mod recovery;
 mod reference;
 mod report;
+mod soak;
 mod storm;
 
 #[derive(Parser)]
@@ -33,6 +34,8 @@ enum Command {
     Latency(latency::Arguments),
     /// Starts after a crash that left very much open and queued
     Recovery(recovery::Arguments),
+    /// A long run at half of what mag can take in: memory, handles and file must stay where they are
+    Soak(soak::Arguments),
     /// Sends a storm at a destination with a small budget, and checks counts, pace, memory and file
     Storm(storm::Arguments),
     /// The program that only reads and counts, on its own
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Latency(arguments) => latency::run(&arguments),
         Command::Recovery(arguments) => recovery::run(&arguments),
+        Command::Soak(arguments) => soak::run(&arguments),
         Command::Storm(arguments) => storm::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),
     }

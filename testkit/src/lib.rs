@@ -11,6 +11,7 @@ pub mod load;
 pub mod oracle;
 pub mod pace;
 pub mod process;
+pub mod soak;
 pub mod storm;
 
 use std::time::{Duration, Instant};

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::Context as _;
+
+use crate::now;
 
 /// Messages made for one connection; it sends them again and again.
 const BLOCK_MESSAGES: u64 = 250_000;
@@ -118,8 +121,16 @@ fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
 /// # Errors
 /// A connection breaks, or is answered: nothing says that all was taken.
 pub fn send(shares: &[Share], to: SocketAddr) -> anyhow::Result<()> {
+    send_within(shares, to, Duration::ZERO)
+}
+
+/// The same, evenly over this time.
+///
+/// # Errors
+/// A connection breaks, or is answered: nothing says that all was taken.
+pub fn send_within(shares: &[Share], to: SocketAddr, time: Duration) -> anyhow::Result<()> {
     thread::scope(|scope| {
-        let sending: Vec<_> = shares.iter().map(|share| scope.spawn(move || send_share(share, to))).collect();
+        let sending: Vec<_> = shares.iter().map(|share| scope.spawn(move || send_share(share, to, time))).collect();
         for sender in sending {
             sender.join().map_err(|_panic| anyhow::anyhow!("a sending thread panicked"))??;
         }
@@ -127,14 +138,21 @@ pub fn send(shares: &[Share], to: SocketAddr) -> anyhow::Result<()> {
     })
 }
 
-fn send_share(share: &Share, to: SocketAddr) -> anyhow::Result<()> {
+fn send_share(share: &Share, to: SocketAddr, time: Duration) -> anyhow::Result<()> {
     let mut stream = TcpStream::connect(to).context("cannot connect")?;
+    let (begin, mut sent) = (now(), 0_usize);
+    // All messages have the same length.
+    let length = share.ends.first().copied().unwrap_or(1);
+    let nanos_per_byte = time.as_nanos() as f64 / (share.messages.max(1) as f64 * length as f64);
     let mut left = share.messages;
     while left > 0 {
         let messages = usize::try_from(left).unwrap_or(usize::MAX).min(share.ends.len());
         let end = messages.checked_sub(1).and_then(|last| share.ends.get(last)).copied().unwrap_or(0);
         for bytes in share.block.get(..end).unwrap_or_default().chunks(WRITE_BYTES) {
             stream.write_all(bytes).context("cannot send")?;
+            sent += bytes.len();
+            let due = Duration::from_secs_f64(sent as f64 * nanos_per_byte / 1e9);
+            thread::sleep(due.saturating_sub(begin.elapsed()));
         }
         left -= u64::try_from(messages).unwrap_or(left);
     }

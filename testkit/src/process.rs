@@ -182,19 +182,7 @@ impl Mag {
     /// # Errors
     /// The system does not tell.
     pub fn usage(&self) -> anyhow::Result<Use> {
-        let proc = PathBuf::from(format!("/proc/{}", self.child.id()));
-        let status = fs::read_to_string(proc.join("status")).context("cannot read the process's status")?;
-        let kib = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            line.and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok())
-                .with_context(|| format!("no {name} in the process's status"))
-        };
-        let handles = fs::read_dir(proc.join("fd")).context("cannot read the process's handles")?.count();
-        Ok(Use {
-            resident_bytes: kib("VmRSS:")? * 1024,
-            peak_bytes: kib("VmHWM:")? * 1024,
-            handles: u64::try_from(handles)?,
-        })
+        usage(self.child.id())
     }
 
     /// User and system time it has used.
@@ -212,6 +200,34 @@ impl Drop for Mag {
         drop(self.child.kill());
         drop(self.child.wait());
     }
+}
+
+/// Memory and handles of a process.
+///
+/// # Errors
+/// The system does not tell.
+pub fn usage(pid: u32) -> anyhow::Result<Use> {
+    let proc = PathBuf::from(format!("/proc/{}", pid));
+    let status = fs::read_to_string(proc.join("status")).context("cannot read the process's status")?;
+    let kib = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.trim().trim_end_matches(" kB").parse::<u64>().ok())
+            .with_context(|| format!("no {name} in the process's status"))
+    };
+    let handles = fs::read_dir(proc.join("fd")).context("cannot read the process's handles")?.count();
+    Ok(Use {
+        resident_bytes: kib("VmRSS:")? * 1024,
+        peak_bytes: kib("VmHWM:")? * 1024,
+        handles: u64::try_from(handles)?,
+    })
+}
+
+/// Lets [`Use::peak_bytes`] of a process begin anew, at what it has now.
+///
+/// # Errors
+/// The system does not let it.
+pub fn forget_peak(pid: u32) -> anyhow::Result<()> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").context("cannot reset the process's peak of memory")
 }
 
 /// User and system time that a process has used.
