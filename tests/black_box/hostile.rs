@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use mag_testkit::process::{forget_peak, usage};
+use mag_testkit::wait_for;
 
 use super::support::{Mag, Wire};
 
@@ -153,7 +154,7 @@ fn a_client_that_never_reads_its_answers_is_not_read_on_and_delays_nobody() {
     let mag = Mag::with(CONFIG);
     let mut honest = Wire::with_acks(mag.address());
     settle(&mag, &mut honest);
-    let before = usage(mag.pid()).expect("mag runs").resident_bytes;
+    let before = usage(mag.pid()).expect("mag runs");
     forget_peak(mag.pid()).expect("the system lets us");
     let mut deaf = TcpStream::connect(mag.address()).expect("mag accepts");
     deaf.set_write_timeout(Some(Duration::from_millis(500))).expect("an open socket");
@@ -166,8 +167,10 @@ fn a_client_that_never_reads_its_answers_is_not_read_on_and_delays_nobody() {
         honest.writes(b"{\"text\":\"honest\"}\n");
         honest.next_ack(acked);
     }
-    let more = usage(mag.pid()).expect("mag runs").peak_bytes.saturating_sub(before);
+    let more = usage(mag.pid()).expect("mag runs").peak_bytes.saturating_sub(before.resident_bytes);
     assert!(more <= MORE_BYTES, "{} KiB more memory", more / 1024);
     drop(deaf);
+    let gone = || Ok((usage(mag.pid())?.handles <= before.handles).then_some(()));
+    wait_for("the connection to be let go", LIMIT, gone).unwrap_or_else(|error| panic!("{error}"));
     mag.stops();
 }
