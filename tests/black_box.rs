@@ -7,12 +7,14 @@
 mod black_box {
     mod support;
 
+    mod admin;
     mod check;
     mod classic;
     mod console;
     mod counts;
     mod crash;
     mod digest;
+    mod dlq;
     mod email;
     mod environment;
     mod fallback;

@@ -8,14 +8,21 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{Config, Mistakes, Source, SourceError};
 
+mod ask;
 mod check;
+mod dlq;
 mod run;
 mod send;
 mod sender;
+mod status;
+mod test;
 mod verify;
+mod words;
 
 /// Arguments or configuration are wrong.
 const EXIT_USAGE: u8 = 2;
+/// `sysexits.h`: try again later; mag is not reached.
+const EXIT_TEMPORARY: u8 = 75;
 
 /// Takes in messages, counts what is the same, and tells people through sandboxed senders.
 #[derive(Debug, Parser)]
@@ -39,6 +46,14 @@ enum Command {
     Check(check::CheckArgs),
     /// Sends a message, or each line of standard input, and waits until it is committed
     Send(send::SendArgs),
+    /// Shows what mag is at: groups, senders and their health, last deliveries, dead letters
+    Status(status::StatusArgs),
+    /// Looks at dead letters, tells them again or drops them
+    #[command(subcommand)]
+    Dlq(dlq::DlqCommand),
+    /// Tests a sender
+    #[command(subcommand)]
+    Test(test::TestCommand),
     /// Checks the store: the file is whole, and every message is where the ledger says; also while mag runs
     Verify(verify::VerifyArgs),
     /// Looks at senders
@@ -61,6 +76,9 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         None | Some(Command::Run) => run::run(arguments.config.as_deref(), arguments.verbose),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Status(args)) => status::run(&args, arguments.config.as_deref()),
+        Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
+        Some(Command::Test(command)) => test::run(&command, arguments.config.as_deref()),
         Some(Command::Verify(args)) => verify::run(&args, arguments.config.as_deref()),
         Some(Command::Sender(command)) => sender::run(&command, arguments.config.as_deref()),
     }
@@ -92,6 +110,15 @@ fn load_config(flag: Option<&std::path::Path>) -> Result<Config, ConfigError> {
 /// Prints data. A reader that went away wanted no more of it.
 fn print(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+/// Prints data as JSON, for programs.
+fn print_json(value: &impl serde::Serialize) {
+    match serde_json::to_string_pretty(value) {
+        Ok(text) => print(&(text + "\n")),
+        // Only a map whose keys are no texts cannot be written, and none is shown.
+        Err(error) => complain(&format!("mag: {error}")),
+    }
 }
 
 /// Tells a person something. Without a standard error there is nobody to tell; the exit status says it anyway.

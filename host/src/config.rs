@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::matcher::{Field, Matcher};
 
+mod admin;
 mod duration;
 mod env;
 mod fallback;
@@ -50,6 +51,8 @@ pub struct Config {
     pub listen: Vec<Listen>,
     /// The store.
     pub store: Store,
+    /// Where mag can be looked at; `None`: nowhere.
+    pub admin: Option<Admin>,
     /// The root route with all its children.
     pub route: Route,
     /// Every sender, by name.
@@ -72,6 +75,13 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// `host:port`, resolved when it is bound.
+    pub address: String,
+}
+
+/// `[admin]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// `host:port`, on the loopback.
     pub address: String,
 }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, Admin};
 use crate::clock::{Clock, as_millis};
 use crate::config::{Config, Env};
 use crate::engine::Core;
@@ -74,35 +75,38 @@ pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Resu
 pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
     let Ready { config, senders: loaded, monitors } = ready;
     let listeners = bind(&config).await?;
+    let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
     let mut core = Core::new(routes, recovered.next_row, config.limits.groups);
     let restored = core.restore(&mut recovered, clock.now(), clock.instant());
-    announce(&config, &listeners, restored, &recovered);
+    announce(&config, &listeners, looked_at.as_ref(), restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
+    let intake = Arc::<Counters>::default();
     let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
-    let taking_in = take_in(&config, listeners, &batches, &clock, &stop);
+    let taking_in = take_in(&config, listeners, &batches, &clock, &stop, &intake);
     let polling = poll(monitors, &batches, &clock, &stop);
+    let for_admin = batches.downgrade();
     drop(batches);
     let telling = CancellationToken::new();
     let config = Arc::new(config);
-    let (mut tasks, _health) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let (mut tasks, health) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let looking = looked_at.map(|listener| {
+        let admin = Admin {
+            store: store.clone(),
+            intake,
+            batches: for_admin,
+            senders: health,
+            clock: clock.clone(),
+            started: clock.now(),
+            stopping: stop.clone(),
+        };
+        tokio::spawn(admin::serve(listener, Arc::new(admin), telling.clone()))
+    });
     let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
 
-    tokio::select! {
-        // First, because a stop also ends the engine.
-        biased;
-        () = stop.cancelled() => {}
-        error = store.failure() => {
-            bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
-        }
-        broken = &mut engine => {
-            broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
-            bail!("the engine ended, start mag again")
-        }
-        never = watch(&mut tasks) => match never {},
-    }
+    until_stopped(&stop, &store, &mut engine, &mut tasks).await?;
     tracing::info!("stopping");
     let all_in = async {
         finish(taking_in).await;
@@ -120,6 +124,9 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     let all_told = async {
         finish(tasks).await;
         tidying.await.context("the task that trims the history broke off")?;
+        if let Some(looking) = looking {
+            looking.await.context("[admin] broke off")?;
+        }
         drop(store);
         tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")
     };
@@ -129,6 +136,28 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     ended?;
     tracing::info!("stopped, everything is in the store");
     Ok(())
+}
+
+/// Returns when mag is told to stop.
+async fn until_stopped(
+    stop: &CancellationToken,
+    store: &Store,
+    engine: &mut JoinHandle<Result<(), store::Stopped>>,
+    tasks: &mut JoinSet<()>,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        // First, because a stop also ends the engine.
+        biased;
+        () = stop.cancelled() => Ok(()),
+        error = store.failure() => {
+            bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
+        }
+        broken = engine => {
+            broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
+            bail!("the engine ended, start mag again")
+        }
+        never = watch(tasks) => match never {},
+    }
 }
 
 async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
@@ -142,6 +171,14 @@ async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
+async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let bound = TcpListener::bind(&admin.address).await;
+    bound.map(Some).with_context(|| {
+        format!("cannot listen on {}: free the port, or give another `address` in [admin]", admin.address)
+    })
+}
+
 fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result<(Store, store::Running, Recovered)> {
     let mut routing = Routing::new(&routes.root().senders);
     for (_, route) in routes.iter() {
@@ -152,7 +189,13 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
     Ok(store::open(&settings, &routing, &names, clock.clone())?)
 }
 
-fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restored, recovered: &Recovered) {
+fn announce(
+    config: &Config,
+    listeners: &[TcpListener],
+    looked_at: Option<&TcpListener>,
+    restored: engine::Restored,
+    recovered: &Recovered,
+) {
     for warning in &config.warnings {
         // The level says already what it is.
         tracing::warn!("{}", warning.replacen(" warning:", "", 1));
@@ -173,6 +216,9 @@ fn announce(config: &Config, listeners: &[TcpListener], restored: engine::Restor
             recovered.buried
         );
     }
+    if let Some(address) = looked_at.and_then(|listener| listener.local_addr().ok()) {
+        tracing::info!("[admin] on http://{address}");
+    }
     for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
         tracing::info!("listening on {address}{}", open_to(address));
     }
@@ -188,13 +234,13 @@ fn take_in(
     batches: &mpsc::Sender<Batch>,
     clock: &Clock,
     stop: &CancellationToken,
+    counters: &Arc<Counters>,
 ) -> JoinSet<()> {
-    let counters = Arc::new(Counters::default());
     let settings = ingest::Settings { connections: config.limits.connections, line: config.limits.line };
     let mut tasks = JoinSet::new();
     for listener in listeners {
         let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());
-        let (stop, counters) = (stop.clone(), Arc::clone(&counters));
+        let (stop, counters) = (stop.clone(), Arc::clone(counters));
         tasks.spawn(ingest::serve(listener, settings, batches, clock, stop, counters));
     }
     tasks

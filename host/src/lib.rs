@@ -23,6 +23,8 @@ pub mod engine;
 pub mod ingest;
 pub mod monitor;
 
+pub mod admin;
+
 pub mod daemon;
 
 pub mod cli;

@@ -100,6 +100,23 @@ pub const SHOWN_DELIVERIES: u32 = 5;
 /// Messages of the integrity check that are told; a damaged file can have very many.
 pub const DAMAGES: u32 = 20;
 
+/// Connections to `[admin]` at a time; one more is closed at once.
+pub const ADMIN_CONNECTIONS: usize = 64;
+/// The head of a request to `[admin]`.
+pub const ADMIN_HEADER_BYTES: usize = 16 * 1024;
+/// Its fields.
+pub const ADMIN_HEADER_FIELDS: usize = 64;
+/// How long it may take.
+pub const ADMIN_HEADER_SECONDS: u64 = 10;
+/// Its body: a list of ids.
+pub const ADMIN_BODY_BYTES: usize = 64 * 1024;
+/// How long that may take.
+pub const ADMIN_BODY_SECONDS: u64 = 10;
+/// A whole connection, the answer included.
+pub const ADMIN_CONNECTION_SECONDS: u64 = 60;
+/// How long engine and store have to give a sign of life.
+pub const ADMIN_ALIVE_SECONDS: u64 = 5;
+
 /// Making a connection to a destination: names, TCP and TLS.
 pub const CONNECT_SECONDS: u64 = 10;
 /// An unused connection is closed before the usual server does it, so that no request meets a closed one.

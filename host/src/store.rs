@@ -521,6 +521,12 @@ impl Store {
         tokio::task::spawn_blocking(move || look(&path, looking)).await.map_err(|_broke_off| Stopped)?
     }
 
+    /// Its file; `None` for `:memory:`.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// What is counted while mag works.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {

@@ -83,10 +83,10 @@ fn a_route_that_no_message_can_reach_is_an_error() {
 #[test]
 fn keys_of_later_versions_are_refused_by_that_name() {
     check(
-        "[admin]\naddress = \"127.0.0.1:3051\"",
-        "mag.toml:1:2: error: `admin` is not in this version
-         [admin]
-          ^",
+        "[admin]\ntoken = \"x\"",
+        "mag.toml:2:1: error: `token` is not in this version
+         token = \"x\"
+         ^",
     );
 }
 

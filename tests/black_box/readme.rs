@@ -7,7 +7,9 @@ const SHIPPED: &str = include_str!("../../mag.toml");
 /// The shipped config, on a port that is free.
 fn shipped() -> Home {
     let port = free_port().to_string();
-    Home::with_exactly(SHIPPED).env("LISTEN_ADDRESS", "127.0.0.1").env("LISTEN_PORT", &port)
+    // Several tests run at a time.
+    let config = SHIPPED.replace("127.0.0.1:3051", "127.0.0.1:0");
+    Home::with_exactly(&config).env("LISTEN_ADDRESS", "127.0.0.1").env("LISTEN_PORT", &port)
 }
 
 /// `mag send -` with these lines as its input.

@@ -2,6 +2,7 @@
 //!
 //! Everything here fails a test by a panic that says what was waited for and what was there instead.
 
+mod admin;
 mod disk;
 mod http;
 mod mag;
@@ -13,6 +14,7 @@ mod text;
 mod tls;
 mod wire;
 
+pub(crate) use admin::Reply;
 pub(crate) use disk::Disk;
 pub(crate) use http::{Answer, Receiver, Request};
 pub(crate) use mag::{Home, Mag, binary, free_port, plugin_cache};

@@ -9,10 +9,9 @@ use std::time::Duration;
 use clap::Args;
 use mag_client::{Client, Error, Message};
 
+use super::EXIT_TEMPORARY;
 use crate::limits;
 
-/// `sysexits.h`: try again later.
-const EXIT_TEMPORARY: u8 = 75;
 /// mag cuts longer texts, so more of a line is not kept; what is kept beyond the limit makes mag say so.
 const LINE_BYTES: usize = limits::TEXT_BYTES + 4;
 

@@ -6,8 +6,8 @@ use super::env::{self, Variables};
 use super::report::{Mistakes, Places};
 use super::syntax::Syntax;
 use super::typed::{File, Section};
-use super::{Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
-use super::{fallback, limits, listen, log, monitor, route, sender, store};
+use super::{Admin, Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
+use super::{admin, fallback, limits, listen, log, monitor, route, sender, store};
 
 /// The sender of a configuration that has none.
 const CONSOLE: &str = "console";
@@ -18,6 +18,7 @@ const DEFAULTS: &str = "the shipped defaults";
 pub(super) struct Draft {
     pub(super) listen: Vec<Listen>,
     store: Store,
+    admin: Option<Admin>,
     pub(super) route: route::Typed,
     pub(super) senders: Vec<Sender>,
     pub(super) monitors: Vec<Monitor>,
@@ -48,27 +49,27 @@ impl Config {
         env::apply(&mut draft, &mut variables, &file);
 
         let (route, mut warnings) = join(&mut draft, &told, &file);
-        let Draft { listen, store, senders, monitors, limits, log, .. } = draft;
+        let Draft { listen, store, admin, senders, monitors, limits, log, .. } = draft;
         warnings.append(&mut variables.warnings);
         let (file, mistakes) = (source.file.clone(), file.into_mistakes());
         if !mistakes.is_empty() {
             return Err(Mistakes::new(places, mistakes));
         }
         let from_env = variables.used;
-        Ok(Self { file, listen, store, route, senders, monitors, limits, log, warnings, from_env, places })
+        Ok(Self { file, listen, store, admin, route, senders, monitors, limits, log, warnings, from_env, places })
     }
 }
 
 fn draft(root: &mut Section<'_>, variables: &mut Variables<'_>) -> Draft {
-    root.not_yet(&["admin"]);
     let listen = listen::read(root);
     let store = store::read(root, || variables.state_folder());
+    let admin = admin::read(root);
     let route = route::read(root);
     let (senders, named) = sender::read(root);
     let monitors = monitor::read(root);
     let limits = limits::read(root);
     let log = log::read(root);
-    Draft { listen, store, route, senders, monitors, limits, log, named }
+    Draft { listen, store, admin, route, senders, monitors, limits, log, named }
 }
 
 /// Names of the senders that the file tells, before the environment changes anything.

@@ -9,8 +9,14 @@ use super::retry::{self, Decision};
 use super::trouble::Said;
 use super::{Ended, Plugin, Task, Waiting};
 use crate::clock::as_millis;
+use crate::message::Reason;
 use crate::sender::{Delivered, Failure, FailureKind};
 use crate::store::{Attempted, Delivery, Outcome, Stopped};
+
+/// Whether a person waits for the outcome: it is tried once, they ask again.
+fn is_test(delivery: &Delivery) -> bool {
+    delivery.reason == Some(Reason::Test)
+}
 
 impl<P: Plugin> Task<P> {
     /// Takes in the end of an attempt; returns when it is committed.
@@ -46,6 +52,7 @@ impl<P: Plugin> Task<P> {
                 self.pause(&mut waiting, wait, now);
                 wait
             }
+            Decision::GiveUp if is_test(&waiting.delivery) => Duration::ZERO,
             Decision::GiveUp => return self.give_up(&waiting.delivery, &failure).await,
         };
         let misconfigured = failure.kind == FailureKind::Misconfigured;
@@ -54,8 +61,14 @@ impl<P: Plugin> Task<P> {
             self.prepared = None;
             self.prepare_at = Some(now + wait);
             self.say(&failure, "misconfigured, its queue waits until a person changes something");
+        } else if is_test(&waiting.delivery) {
+            self.say(&failure, "the test is not repeated");
         } else {
             self.say(&failure, "will try again");
+        }
+        if is_test(&waiting.delivery) {
+            let Failure { code, message: error, .. } = failure;
+            return self.finish(&waiting.delivery, Outcome::Dead { code, error }).await;
         }
         if failure.progress.is_some() {
             waiting.delivery.progress.clone_from(&failure.progress);

@@ -1,15 +1,9 @@
 //! Makes text from outside harmless before it reaches a log, a terminal or a person. Pure.
 
+use crate::message::acts;
+
 /// What stands where a character was taken out.
 const REPLACEMENT: char = '\u{fffd}';
-
-/// Whether a character may act on a terminal, hide text or turn its direction round.
-fn acts(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
 
 /// One line: everything that acts is replaced, line ends become spaces, and what is longer than `max_chars` is cut.
 pub(super) fn line(text: &str, max_chars: usize) -> String {

@@ -16,13 +16,13 @@ use super::reserve::Reserve;
 use super::room::{Room, RoomLog};
 use super::windows::Books;
 use super::{
-    Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Outcome, Routing, Trouble,
-    deliveries, escalate, is_busy, letters, queue, start, windows,
+    Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, Trouble, deliveries,
+    escalate, is_busy, letters, queue, start, windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
 use crate::message::Millis;
-use crate::telemetry::metrics::{ByOutcome, Metrics};
+use crate::telemetry::metrics::Metrics;
 
 /// Everything that changes the store.
 pub(super) enum Command {
@@ -252,9 +252,7 @@ impl Writer {
         for command in batch {
             let gone = match command {
                 Command::Change { done, .. } => done.send(Committed { seq: effects.seq, took }).is_err(),
-                Command::Begin { done, .. } | Command::Disarm { done, .. } => done.send(()).is_err(),
-                Command::Finish { attempted, done } => {
-                    self.count(attempted);
+                Command::Begin { done, .. } | Command::Finish { done, .. } | Command::Disarm { done, .. } => {
                     done.send(()).is_err()
                 }
                 Command::Escalate { done, .. } => done.send(effects.escalated.pop_front().unwrap_or_default()).is_err(),
@@ -272,17 +270,6 @@ impl Writer {
                 tracing::debug!("a commit is done that nobody waits for any more");
             }
         }
-    }
-}
-
-impl Writer {
-    fn count(&self, attempted: Attempted) {
-        let outcome = match attempted.outcome {
-            Outcome::Delivered { .. } => "delivered",
-            Outcome::Dead { .. } => "dead",
-            Outcome::Backoff { .. } => return,
-        };
-        self.metrics.deliveries.get_or_create(&ByOutcome { sender: attempted.sender, outcome }).inc();
     }
 }
 

@@ -5,10 +5,11 @@
 //! somebody asks.
 
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Metric, Registry};
+
+pub use prometheus_client::metrics::counter::Counter;
 
 /// A metric's name, without the `_total` that a counter gets when it is shown, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,11 @@ pub const DELIVERIES: Name = Name("mag_deliveries", "Deliveries that ended, by s
 pub const ATTEMPTS: Name = Name("mag_attempts", "Calls to senders");
 /// Calls that failed.
 pub const FAILURES: Name = Name("mag_attempt_failures", "Calls that failed, by sender and kind of failure");
+/// To others.
+pub const ESCALATED: Name =
+    Name("mag_escalations", "Times that the fallback was asked to tell what the sender could not");
+/// A word for each.
+pub const HEALTH: Name = Name("mag_sender_health", "How a sender is doing, as a label, always 1");
 /// R5.
 pub const RESENDS: Name = Name(
     "mag_resends",
@@ -85,7 +91,7 @@ pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file"
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 25] = [
+pub const ALL: [Name; 27] = [
     BUILD,
     PROCESS_START,
     MESSAGES,
@@ -106,6 +112,8 @@ pub const ALL: [Name; 25] = [
     DELIVERIES,
     ATTEMPTS,
     FAILURES,
+    ESCALATED,
+    HEALTH,
     RESENDS,
     COMMITS,
     TRIMMED,
@@ -141,21 +149,13 @@ pub struct ByKind {
 /// Upper bounds of the classes of [`COMMITS`], in seconds: an fsync of a good disk to a sweep on a bad one.
 const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
-/// What is counted while mag works; clones count together.
+/// What is counted while mag works, and nowhere else; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     /// [`OVERFLOWED`].
     pub overflowed: Counter,
     /// [`QUEUE_OVERFLOWED`].
     pub queue_overflowed: Family<BySender, Counter>,
-    /// [`DELIVERIES`].
-    pub deliveries: Family<ByOutcome, Counter>,
-    /// [`ATTEMPTS`].
-    pub attempts: Family<BySender, Counter>,
-    /// [`FAILURES`].
-    pub failures: Family<ByKind, Counter>,
-    /// [`RESENDS`].
-    pub resends: Family<BySender, Counter>,
     /// [`COMMITS`].
     pub commits: Histogram,
     /// [`TRIMMED`].
@@ -167,10 +167,6 @@ impl Default for Metrics {
         Self {
             overflowed: Counter::default(),
             queue_overflowed: Family::default(),
-            deliveries: Family::default(),
-            attempts: Family::default(),
-            failures: Family::default(),
-            resends: Family::default(),
             commits: Histogram::new(COMMIT_SECONDS),
             trimmed: Counter::default(),
         }
@@ -182,11 +178,20 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         OVERFLOWED.register(registry, self.overflowed.clone());
         QUEUE_OVERFLOWED.register(registry, self.queue_overflowed.clone());
-        DELIVERIES.register(registry, self.deliveries.clone());
-        ATTEMPTS.register(registry, self.attempts.clone());
-        FAILURES.register(registry, self.failures.clone());
-        RESENDS.register(registry, self.resends.clone());
         COMMITS.register(registry, self.commits.clone());
         TRIMMED.register(registry, self.trimmed.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn every_metric_stands_in_the_readme() {
+        let readme = include_str!("../../../README.md");
+        for name in ALL {
+            assert!(readme.contains(name.0), "{} is not in README.md", name.0);
+        }
     }
 }

@@ -9,6 +9,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use super::admin::Admin;
 use super::record::Record;
 use super::store::Store;
 use super::wire::Wire;
@@ -229,6 +230,14 @@ impl Mag {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its admin listener.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> Admin {
+        let line = self.says("[admin] on http://");
+        let address = line.split("http://").nth(1).and_then(|rest| rest.split(['"', ' ']).next()).expect("an address");
+        Admin(address.parse().expect("an address"))
     }
 
     /// Its process id.

@@ -155,6 +155,13 @@ impl Store {
         writer.execute(sql, []).expect("a statement that fits the tables");
     }
 
+    /// Keeps everybody else from writing until it is dropped.
+    pub(crate) fn held_by_somebody_else(self) -> Connection {
+        let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");
+        writer.execute_batch("PRAGMA busy_timeout = 30000; BEGIN IMMEDIATE").expect("nobody writes for long");
+        writer
+    }
+
     /// Makes every attempt that waits for its time due at once, as if that time had passed.
     pub(crate) fn let_the_waiting_be_over(self) {
         let writer = Connection::open(self.folder.path().join("mag.db")).expect("a database");

@@ -110,6 +110,16 @@ impl Wire {
         self.stream.get_mut().write_all(bytes).is_ok()
     }
 
+    /// Everything that mag says until it ends the connection, in order or not; `None` when it does not end it.
+    pub(crate) fn hears_all_while_open(&mut self) -> Option<String> {
+        let mut said = Vec::new();
+        match self.stream.read_to_end(&mut said) {
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut) => None,
+            // What came before a reset was said all the same.
+            _ => Some(String::from_utf8_lossy(&said).into_owned()),
+        }
+    }
+
     /// The next line, unless mag has closed the connection.
     pub(crate) fn hears_while_open(&mut self) -> Option<String> {
         let mut line = String::new();

@@ -148,15 +148,15 @@ fn unknown_keys() {
     check(
         "[rout]\n[stor]\n[zzz]",
         &expect![[r#"
-        mag.toml:1:2: error: unknown key `rout`, did you mean `route`?
-        [rout]
-         ^
-        mag.toml:2:2: error: unknown key `stor`, did you mean `store`?
-        [stor]
-         ^
-        mag.toml:3:2: error: unknown key `zzz`, expected one of listen, store, route, senders, monitors, limits, log
-        [zzz]
-         ^"#]],
+            mag.toml:1:2: error: unknown key `rout`, did you mean `route`?
+            [rout]
+             ^
+            mag.toml:2:2: error: unknown key `stor`, did you mean `store`?
+            [stor]
+             ^
+            mag.toml:3:2: error: unknown key `zzz`, expected one of listen, store, admin, route, senders, monitors, limits, log
+            [zzz]
+             ^"#]],
     );
     check(
         "[store]\nkep = \"30d\"",
@@ -300,11 +300,11 @@ fn logging() {
 #[test]
 fn what_a_later_version_has_is_refused_by_that_name() {
     check(
-        "[admin]\naddress = \"127.0.0.1:3051\"",
+        "[admin]\ntls = true",
         &expect![[r#"
-        mag.toml:1:2: error: `admin` is not in this version
-        [admin]
-         ^"#]],
+        mag.toml:2:1: error: `tls` is not in this version
+        tls = true
+        ^"#]],
     );
     check(
         "[[listen]]\naddress = \"a:1\"\nprotocol = \"syslog\"",

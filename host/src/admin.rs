@@ -1,0 +1,135 @@
+//! Looking in over HTTP, on the loopback: whether mag is well, what it counts, dead letters, tests of senders.
+//!
+//! It reads through connections of its own and changes nothing but by commands to the store's writer, so it can hold up
+//! nobody. It answers only to loopback names and to no other web page, and what it shows of messages can never act.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::deliver::Health;
+use crate::ingest;
+use crate::limits;
+use crate::message::{Batch, Millis};
+use crate::store::{LookError, Store};
+
+mod answer;
+mod change;
+mod guard;
+mod metrics;
+mod page;
+mod probe;
+mod report;
+
+pub use report::{
+    At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
+    Status, StoreReport,
+};
+use report::{Live, StoreSize};
+
+/// What there is to look at.
+#[derive(Debug)]
+pub struct Admin {
+    /// Rows, and the way to change them.
+    pub store: Store,
+    /// Who takes messages in.
+    pub intake: Arc<ingest::Counters>,
+    /// To ask the engine for a sign of life; weak, because whoever can send keeps the engine waiting.
+    pub batches: mpsc::WeakSender<Batch>,
+    /// How each sender of the config is doing.
+    pub senders: BTreeMap<String, watch::Receiver<Health>>,
+    /// The time for people.
+    pub clock: Clock,
+    /// When this mag started.
+    pub started: Millis,
+    /// Cancelled as soon as mag takes no more messages.
+    pub stopping: CancellationToken,
+}
+
+impl Admin {
+    /// What there is, in one answer.
+    async fn status(&self) -> Result<Status, LookError> {
+        let (overview, (bytes, wal_bytes)) =
+            self.store.look(|reader| Ok((reader.overview()?, reader.sizes()?))).await?;
+        let path = self.store.path().map(|path| path.display().to_string());
+        let now = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let intake = Intake {
+            connections: now(&self.intake.connections),
+            messages: now(&self.intake.messages),
+            refused_lines: now(&self.intake.refused_lines),
+            refused_connections: now(&self.intake.refused_connections),
+        };
+        let live = Live {
+            started: self.started,
+            ready: probe::reason(self).unwrap_or_else(|| probe::READY.to_owned()),
+            health: self.senders.iter().map(|(name, health)| (name.clone(), health.borrow().clone())).collect(),
+            intake,
+        };
+        Ok(Status::new(overview, Some(live), StoreSize { path, bytes, wal_bytes, commit: 0 }))
+    }
+}
+
+/// Answers until `stop`; then nothing of it is left.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a request to [admin] ended by a mistake of mag's own");
+                }
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    // One more is closed at once: whoever looks in asks again.
+                    let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
+                    let admin = Arc::clone(&admin);
+                    connections.spawn(async move {
+                        one(stream, admin).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "[admin] cannot accept connections");
+                    sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MILLIS)).await;
+                }
+            },
+        }
+    }
+    connections.shutdown().await;
+}
+
+/// One connection is one request, and has an end however slow its client is.
+async fn one(stream: TcpStream, admin: Arc<Admin>) {
+    let service = service_fn(|request| {
+        let admin = Arc::clone(&admin);
+        async move { Ok::<_, Infallible>(answer::answer(&admin, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(limits::ADMIN_HEADER_SECONDS))
+        .max_buf_size(limits::ADMIN_HEADER_BYTES)
+        .max_headers(limits::ADMIN_HEADER_FIELDS)
+        .keep_alive(false)
+        .half_close(true)
+        .serve_connection(TokioIo::new(stream), service);
+    match timeout(Duration::from_secs(limits::ADMIN_CONNECTION_SECONDS), connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection to [admin] broke off"),
+        Err(_) => tracing::debug!("a connection to [admin] took too long and was closed"),
+    }
+}

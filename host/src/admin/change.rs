@@ -1,0 +1,88 @@
+//! Requests that change something: dead letters, and tests of senders. Each is a command to the store's writer, and is
+//! logged.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::StatusCode;
+use percent_encoding::percent_decode_str;
+use tokio::time::timeout;
+
+use super::Admin;
+use super::answer::{Answer, Refusal, json};
+use super::report::{Decided, Queued, Selection};
+use crate::limits;
+use crate::store::{Deed, LetterError, Stopped};
+
+impl From<Stopped> for Refusal {
+    fn from(stopped: Stopped) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, stopped.to_string())
+    }
+}
+
+impl From<LetterError> for Refusal {
+    fn from(error: LetterError) -> Self {
+        let status = match error {
+            LetterError::Missing { .. } => StatusCode::NOT_FOUND,
+            LetterError::NotDead { .. } | LetterError::SenderGone { .. } => StatusCode::CONFLICT,
+            LetterError::TooMany => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+/// Replays or drops the dead letters that the body names.
+pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let selection: Selection = body(request).await?;
+    let which = selection.which().ok_or_else(|| {
+        Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "name exactly one of {\"ids\": […]}, {\"sender\": \"…\"}, {\"all\": true}",
+        )
+    })?;
+    let moved = admin.store.letters(which, deed).await??;
+    let what = match deed {
+        Deed::Replay => "replayed",
+        Deed::Drop => "dropped",
+    };
+    tracing::info!(letters = moved.letters, messages = moved.messages, "a person {what} dead letters");
+    Ok(json(StatusCode::OK, &Decided::from(moved)))
+}
+
+/// Queues a test notification.
+pub(super) async fn test(admin: &Admin, name: &str) -> Result<Answer, Refusal> {
+    let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+    if !admin.senders.contains_key(&name) {
+        let names: Vec<&str> = admin.senders.keys().map(String::as_str).collect();
+        let why = format!("there is no sender {name}, only {}", names.join(", "));
+        return Err(Refusal::new(StatusCode::NOT_FOUND, why));
+    }
+    let id = admin.store.test(name.clone()).await??;
+    tracing::info!(sender = name, id, "a person asked for a test notification");
+    Ok(json(StatusCode::ACCEPTED, &Queued { id }))
+}
+
+/// The body as JSON, of a size and in a time that harm nobody.
+async fn body<T: serde::de::DeserializeOwned>(request: Request<Incoming>) -> Result<T, Refusal> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    // A form of a web page cannot send this type.
+    if kind.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case("application/json")) {
+        return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
+    }
+    let limited = Limited::new(request.into_body(), limits::ADMIN_BODY_BYTES);
+    let read = timeout(Duration::from_secs(limits::ADMIN_BODY_SECONDS), limited.collect()).await;
+    let whole = match read {
+        Ok(Ok(whole)) => whole.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let why = format!("the body is longer than {} bytes", limits::ADMIN_BODY_BYTES);
+            return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, why));
+        }
+        Ok(Err(error)) => return Err(Refusal::new(StatusCode::BAD_REQUEST, format!("the body broke off: {error}"))),
+        Err(_) => return Err(Refusal::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
+    };
+    serde_json::from_slice(&whole)
+        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, format!("the body is not what is expected: {error}")))
+}

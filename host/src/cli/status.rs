@@ -1,0 +1,201 @@
+//! `mag status`: one screen of what a running mag is at, or of what a stopped one left in its store.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::ask::{Mag, Where};
+use super::words::{WIDTH, ago, count, line, size, span};
+use super::{EXIT_TEMPORARY, complain, print, print_json};
+use crate::admin::{LetterReport, SenderReport, Status};
+use crate::clock::Clock;
+use crate::store;
+
+/// Arguments of `mag status`.
+#[derive(Args, Clone, Debug)]
+pub(super) struct StatusArgs {
+    /// As JSON, with everything there is
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Shows it; exit status 0 when mag runs and is ready, 1 when it is not ready, 75 when it does not run.
+pub(super) fn run(args: &StatusArgs, config: Option<&Path>) -> ExitCode {
+    let mag = match Mag::find(&args.place, config) {
+        Ok(mag) => mag,
+        Err(exit) => return exit,
+    };
+    let (status, exit) = match mag.get::<Status>("/api/v1/status") {
+        Ok(status) => {
+            let ready = status.ready.as_deref() == Some("ready");
+            (Some(status), if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(error) if error.is_away() => {
+            complain(&format!("mag: {error}"));
+            (left_behind(&mag), ExitCode::from(EXIT_TEMPORARY))
+        }
+        Err(error) => {
+            complain(&format!("mag: {error}"));
+            (None, error.exit())
+        }
+    };
+    match status {
+        Some(status) if args.json => print_json(&status),
+        Some(status) => print(&screen(&status, &Clock::system())),
+        None => {}
+    }
+    exit
+}
+
+/// What the store's file says, when there is one.
+fn left_behind(mag: &Mag) -> Option<Status> {
+    let path = mag.config.as_ref()?.store.path.clone()?;
+    if !path.exists() {
+        complain(&format!("mag: there is no store at {} either", path.display()));
+        return None;
+    }
+    if let Some(pid) = store::holder(&path) {
+        complain(&format!("mag: process {pid} has the store {}, its [admin] cannot be asked", path.display()));
+    }
+    match store::look(&path, |reader| Ok((reader.overview()?, reader.sizes()?))) {
+        Ok((overview, sizes)) => Some(Status::of_file(overview, &path, sizes)),
+        Err(error) => {
+            complain(&format!("mag: {}: {error}", path.display()));
+            None
+        }
+    }
+}
+
+/// All of it, in lines of 80 columns.
+fn screen(status: &Status, clock: &Clock) -> String {
+    let mut lines = vec![first(status, clock)];
+    let (groups, messages) = status.open.iter().fold((0, 0), |(g, m), open| (g + open.groups, m + open.messages));
+    lines.push(format!("counting  {}, {}", count(groups, "group"), count(messages, "message")));
+    if let Some(intake) = &status.intake {
+        let refused = intake.refused_lines + intake.refused_connections;
+        let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
+        let (open, taken) = (count(intake.connections, "connection"), count(intake.messages, "message"));
+        lines.push(format!("intake    {open}, {taken} since the start{refused}"));
+    }
+    let store = &status.store;
+    let file = line(store.path.as_deref().unwrap_or(":memory:"), 40);
+    lines.push(format!(
+        "store     {file}, {}, log {}, commit {}",
+        size(store.bytes),
+        size(store.wal_bytes),
+        store.commit
+    ));
+    lines.push(String::new());
+    lines.push(format!(
+        "{:<16}{:<14}{:>9}{:>11}{:>7}  {}",
+        "SENDER", "HEALTH", "WAITING", "UNDER WAY", "DEAD", "DELIVERED"
+    ));
+    for sender in &status.senders {
+        lines.extend(sender_lines(sender, clock));
+    }
+    if !status.recent.is_empty() {
+        lines.push(String::new());
+        lines.push("LAST DELIVERIES".to_owned());
+        lines.extend(status.recent.iter().map(|letter| delivery(letter, clock)));
+    }
+    if status.dead_letters > 0 {
+        lines.push(String::new());
+        let letters = count(status.dead_letters, "dead letter");
+        lines.push(format!("{letters}: `mag dlq list` shows why, `mag dlq replay` tells them again"));
+    }
+    lines.join("\n") + "\n"
+}
+
+fn first(status: &Status, clock: &Clock) -> String {
+    let Some(started) = status.started else {
+        return format!("mag {} is not running; this is what its store says", status.version);
+    };
+    let up = span(clock.now().saturating_sub(started.0));
+    format!("mag {} runs for {up}, {}", status.version, status.ready.as_deref().unwrap_or("unknown"))
+}
+
+fn sender_lines(sender: &SenderReport, clock: &Clock) -> Vec<String> {
+    let under_way = sender.queued + sender.sending + sender.backoff;
+    let last = sender.last_delivered.map_or_else(|| "never".to_owned(), |at| ago(at, clock));
+    let (name, health) = (line(&sender.name, 15), line(&sender.health, 13));
+    let (waiting, dead) = (sender.queue_groups, sender.dead_letters);
+    let mut lines = vec![format!("{name:<16}{health:<14}{waiting:>9}{under_way:>11}{dead:>7}  {last}")];
+    let failed = sender.last_failure.as_ref().filter(|failure| sender.last_delivered.is_none_or(|at| at < failure.at));
+    if let Some(failure) = failed {
+        lines.push(format!("  {}", line(&format!("{}, {}", ago(failure.at, clock), failure.error), WIDTH - 2)));
+    }
+    lines
+}
+
+fn delivery(letter: &LetterReport, clock: &Clock) -> String {
+    let ended = letter.finished.map_or_else(String::new, |at| ago(at, clock));
+    let (sender, messages) = (line(&letter.sender, 15), count(letter.messages, "message"));
+    let start = format!("{ended:<12}{sender:<16}{:<10}{messages:<14}", letter.state);
+    let room = WIDTH.saturating_sub(start.chars().count());
+    format!("{start}{}", line(letter.text.as_deref().unwrap_or_default(), room)).trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::store::{Letter, OpenRoute, Overview, SenderLine};
+
+    #[test]
+    fn a_screen_fits_80_columns_whatever_is_in_it() {
+        let now = 1_700_000_000_000;
+        let long = "x".repeat(500) + "\u{1b}[2J";
+        let failed = Some((now - 3_000, "http-503".to_owned(), long.clone()));
+        let line = SenderLine {
+            name: long.clone(),
+            queue_groups: 99_999,
+            last_failed: failed,
+            dead: 2,
+            ..SenderLine::default()
+        };
+        let letter = Letter {
+            id: String::new(),
+            sender: long.clone(),
+            state: "delivered".to_owned(),
+            attempts: 1,
+            groups: 1,
+            messages: 12,
+            created: now,
+            finished: Some(now - 90_000),
+            code: None,
+            error: None,
+            text: Some(long.clone()),
+        };
+        let overview = Overview {
+            commit: 7,
+            open: vec![OpenRoute { route: long.clone(), groups: 3, messages: 118 }],
+            senders: vec![line],
+            recent: vec![letter],
+            ..Overview::default()
+        };
+        let clock = Clock::derived(now);
+        let screen = screen(&Status::of_file(overview, Path::new(&long), (1_234_567, 0)), &clock);
+        for line in screen.lines() {
+            assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
+        }
+        expect![[r#"
+            mag 0.1.0 is not running; this is what its store says
+            counting  3 groups, 118 messages
+            store     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…, 1.2 MiB, log 0 B, commit 7
+
+            SENDER          HEALTH          WAITING  UNDER WAY   DEAD  DELIVERED
+            xxxxxxxxxxxxxx… unknown           99999          0      2  never
+              3s ago, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…
+
+            LAST DELIVERIES
+            1m ago      xxxxxxxxxxxxxx… delivered 12 messages   xxxxxxxxxxxxxxxxxxxxxxxxxxx…
+
+            2 dead letters: `mag dlq list` shows why, `mag dlq replay` tells them again
+        "#]]
+        .assert_eq(&screen);
+    }
+}

@@ -1,0 +1,40 @@
+//! `[admin]`: where a running mag can be looked at.
+//!
+//! Only on the loopback: there is no login yet, so that whoever reaches it may do everything that it can.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use super::typed::Section;
+use super::{Admin, listen};
+
+/// Where it is unless the file says otherwise.
+pub(super) const ADDRESS: &str = "127.0.0.1:3051";
+
+/// What `[admin]` says; `None` without it.
+pub(super) fn read(root: &mut Section<'_>) -> Option<Admin> {
+    let value = root.take("admin")?;
+    value.section("[admin]", |section| {
+        section.not_yet(&["tls", "token"]);
+        let default = Admin { address: ADDRESS.to_owned() };
+        let Some(value) = section.take("address") else { return default };
+        let what = format!("an address like {ADDRESS:?}");
+        let Some(address) = value.parse(&what, |text| listen::split(text).map(|_| text.to_owned())) else {
+            return default;
+        };
+        if !is_loopback(&address) {
+            value.wrong(format!(
+                "`address`: {address} can be reached from outside, and in this version nobody has to log in: \
+                 use a loopback address like {ADDRESS:?}"
+            ));
+        }
+        Admin { address }
+    })
+}
+
+fn is_loopback(address: &str) -> bool {
+    let Some((host, _)) = listen::split(address) else { return false };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || bare.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
+        || bare.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
+}
