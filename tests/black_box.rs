@@ -21,6 +21,7 @@ mod black_box {
     mod faults;
     mod full_disk;
     mod hostile;
+    mod ids;
     mod kill_loop;
     mod limits;
     mod monitor;

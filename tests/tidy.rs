@@ -9,7 +9,7 @@ const LAYERS: [&[&str]; 9] = [
     &["message", "limits"],
     &["matcher", "clock"],
     &["config", "telemetry"],
-    &["group", "route", "egress"],
+    &["group", "ids", "route", "egress"],
     &["protocol", "store", "sender"],
     &["ingest", "engine", "deliver", "monitor"],
     &["admin"],

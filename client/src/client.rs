@@ -1,5 +1,7 @@
 //! The client: queues, writes, listens, and connects again.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, ErrorKind};
 use std::thread::sleep;
 use std::time::Duration;
@@ -38,6 +40,7 @@ pub struct Builder {
     protocol: Protocol,
     timeout: Duration,
     reconnect: bool,
+    ids: bool,
 }
 
 impl Builder {
@@ -57,10 +60,20 @@ impl Builder {
 
     /// Whether a broken connection is made again and what was not acknowledged is sent again; it is, by default.
     ///
-    /// A message whose ack was lost with the connection is then counted twice.
+    /// A message whose ack was lost with the connection is counted once all the same, by its id: see [`Builder::ids`].
     #[must_use]
     pub fn reconnect(mut self, reconnect: bool) -> Self {
         self.reconnect = reconnect;
+        self
+    }
+
+    /// Whether each message goes out with an id, so that mag counts it once however often it is sent; it does, by default.
+    ///
+    /// mag remembers ids one by one, while equal messages without ids cost it next to nothing: without them a client may
+    /// send far more, and what it sends again after a broken connection may be counted twice.
+    #[must_use]
+    pub fn ids(mut self, ids: bool) -> Self {
+        self.ids = ids;
         self
     }
 
@@ -70,7 +83,7 @@ impl Builder {
     ///
     /// [`Error::NotReached`].
     pub fn connect(self) -> Result<Client, Error> {
-        let mut client = Client { options: self, wire: None, outbox: Outbox::default() };
+        let mut client = Client { options: self, wire: None, outbox: Outbox::default(), name: random_name() };
         match client.wire(client.options.timeout) {
             Ok(_) => Ok(client),
             Err(source) => Err(client.not_reached(source)),
@@ -84,6 +97,13 @@ pub struct Client {
     options: Builder,
     wire: Option<Wire>,
     outbox: Outbox,
+    /// What the ids of its messages begin with: nobody else's do.
+    name: String,
+}
+
+/// The standard library's own source of chance is seeded by the system.
+fn random_name() -> String {
+    format!("{:016x}", RandomState::new().build_hasher().finish())
 }
 
 impl Client {
@@ -91,7 +111,7 @@ impl Client {
     #[must_use]
     pub fn builder(address: impl Into<String>) -> Builder {
         let timeout = Duration::from_secs(10);
-        Builder { address: address.into(), protocol: Protocol::default(), timeout, reconnect: true }
+        Builder { address: address.into(), protocol: Protocol::default(), timeout, reconnect: true, ids: true }
     }
 
     /// Connects to the mag at `address`, `HOST:PORT`, with all defaults.
@@ -133,10 +153,11 @@ impl Client {
     /// As [`Client::send`].
     pub fn queue(&mut self, message: &Message) -> Result<(), Error> {
         let protocol = self.options.protocol;
+        let id = self.options.ids.then(|| format!("{}-{}", self.name, self.outbox.queued() + 1));
         self.outbox.queue(|out| match protocol {
             Protocol::Classic => message.write_classic(out),
             Protocol::Ndjson => {
-                message.write_ndjson(out);
+                message.write_ndjson(id.as_deref(), out);
                 Ok(())
             }
         })?;

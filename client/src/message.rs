@@ -57,6 +57,7 @@ pub struct Message {
     source: Option<String>,
     labels: BTreeMap<String, String>,
     count: Option<u64>,
+    id: Option<String>,
 }
 
 impl Message {
@@ -101,8 +102,16 @@ impl Message {
         self
     }
 
-    /// Writes it as one line of NDJSON.
-    pub(crate) fn write_ndjson(&self, out: &mut Vec<u8>) {
+    /// An id of your own, instead of the one that the client gives it: mag counts a message with the same id from the
+    /// same source once, even if another process sends it again.
+    #[must_use]
+    pub fn id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Writes it as one line of NDJSON, with `id` unless it has one of its own.
+    pub(crate) fn write_ndjson(&self, id: Option<&str>, out: &mut Vec<u8>) {
         let mut object = Map::new();
         object.insert("text".to_owned(), json!(self.text));
         for (name, value) in [("kind", &self.kind), ("severity", &self.severity), ("source", &self.source)] {
@@ -116,6 +125,9 @@ impl Message {
         if let Some(count) = self.count {
             object.insert("count".to_owned(), json!(count));
         }
+        if let Some(id) = self.id.as_deref().or(id) {
+            object.insert("id".to_owned(), json!(id));
+        }
         out.extend_from_slice(Value::Object(object).to_string().as_bytes());
         out.push(b'\n');
     }
@@ -127,7 +139,8 @@ impl Message {
             Some("error") => "ERROR\n",
             Some(_) => return Err(Error::Invalid("the classic protocol carries no severity but error; use NDJSON")),
         };
-        if self.kind.is_some() || self.source.is_some() || self.count.is_some() || !self.labels.is_empty() {
+        let more = self.kind.is_some() || self.source.is_some() || self.count.is_some() || self.id.is_some();
+        if more || !self.labels.is_empty() {
             return Err(Error::Invalid("the classic protocol carries a text alone; use NDJSON"));
         }
         if self.text.contains('\n') {
@@ -153,11 +166,13 @@ mod tests {
     #[test]
     fn ndjson_carries_everything_and_nothing_that_was_not_said() {
         let mut out = Vec::new();
-        Message::new("a\n\"b\"").write_ndjson(&mut out);
+        Message::new("a\n\"b\"").write_ndjson(None, &mut out);
         let message = Message::new("c").kind("k").severity(Severity::Warning).source("s").label("x", "1").count(3);
-        message.write_ndjson(&mut out);
+        message.write_ndjson(Some("7"), &mut out);
+        message.id("own").write_ndjson(Some("8"), &mut out);
         let expect = "{\"text\":\"a\\n\\\"b\\\"\"}\n\
-            {\"count\":3,\"kind\":\"k\",\"labels\":{\"x\":\"1\"},\"severity\":\"warning\",\"source\":\"s\",\"text\":\"c\"}\n";
+            {\"count\":3,\"id\":\"7\",\"kind\":\"k\",\"labels\":{\"x\":\"1\"},\"severity\":\"warning\",\"source\":\"s\",\"text\":\"c\"}\n\
+            {\"count\":3,\"id\":\"own\",\"kind\":\"k\",\"labels\":{\"x\":\"1\"},\"severity\":\"warning\",\"source\":\"s\",\"text\":\"c\"}\n";
         assert_eq!(String::from_utf8(out).unwrap(), expect);
     }
 

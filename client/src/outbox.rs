@@ -48,6 +48,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Messages ever queued.
+    pub(crate) fn queued(&self) -> u64 {
+        self.queued
+    }
+
     /// Messages without an answer.
     pub(crate) fn open(&self) -> u64 {
         self.entries.iter().map(|entry| u64::from(!entry.refused)).sum()

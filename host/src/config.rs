@@ -92,6 +92,10 @@ pub struct Store {
     pub path: Option<PathBuf>,
     /// How long what was told stays to be looked at.
     pub keep: Duration,
+    /// Ids of messages that are remembered, so that one that is sent again is counted once.
+    pub ids: usize,
+    /// For how long.
+    pub ids_keep: Duration,
 }
 
 /// A route after inheritance: every value is its own.

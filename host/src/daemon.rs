@@ -18,6 +18,7 @@ use crate::admin::{self, Admin};
 use crate::clock::{Clock, as_millis};
 use crate::config::{Config, Env};
 use crate::engine::Core;
+use crate::ids::Memory;
 use crate::ingest::{self, Counters};
 use crate::limits;
 use crate::message::Batch;
@@ -185,7 +186,11 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
         routing.add(route.id.clone(), route.senders.clone());
     }
     let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
-    let settings = store::Settings { queue: config.limits.queue, ..store::Settings::new(config.store.path.as_deref()) };
+    let settings = store::Settings {
+        queue: config.limits.queue,
+        ids: Memory { ids: config.store.ids, keep_ms: as_millis(config.store.ids_keep) },
+        ..store::Settings::new(config.store.path.as_deref())
+    };
     Ok(store::open(&settings, &routing, &names, clock.clone())?)
 }
 

@@ -17,7 +17,7 @@ mod core;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Core, Restored};
+pub use self::core::{Core, Noticed, Restored};
 
 /// Everything that can wake the engine.
 enum Event {
@@ -73,7 +73,7 @@ impl Pace {
     }
 }
 
-/// Says when groups begin to overflow, and counts what does.
+/// Says when groups begin to overflow, and counts what is worth counting.
 struct Watch {
     metrics: Metrics,
     overflow: Episode,
@@ -81,12 +81,14 @@ struct Watch {
 
 impl Watch {
     fn look(&mut self, core: &mut Core, now: Instant) {
-        let overflowed = core.take_overflowed();
-        if overflowed == 0 {
+        let noticed = core.take_noticed();
+        if noticed == Noticed::default() {
             return;
         }
-        self.metrics.overflowed.inc_by(overflowed);
-        if self.overflow.begins(now) {
+        self.metrics.known_ids.inc_by(noticed.known);
+        self.metrics.refused_ids.inc_by(noticed.refused);
+        self.metrics.overflowed.inc_by(noticed.overflowed);
+        if noticed.overflowed > 0 && self.overflow.begins(now) {
             tracing::warn!(
                 limit = core.groups_limit(),
                 "too many open groups, messages that would open another one are counted together: see [limits] groups"

@@ -20,6 +20,7 @@ pub mod store;
 
 pub mod deliver;
 pub mod engine;
+pub mod ids;
 pub mod ingest;
 pub mod monitor;
 

@@ -16,6 +16,8 @@ pub const LABEL_NAME_BYTES: usize = 128;
 pub const LABEL_VALUE_BYTES: usize = 4 * 1024;
 /// A kind or a source; they are words, not texts.
 pub const WORD_BYTES: usize = 1024;
+/// The id of a message.
+pub const ID_BYTES: usize = 256;
 /// The largest `count` of one NDJSON message.
 pub const MESSAGE_COUNT: u64 = 1_000_000_000;
 
@@ -25,6 +27,10 @@ pub const READ_BUFFER_BYTES: usize = 128 * 1024;
 pub const MERGE_MILLIS: u64 = 5;
 /// Different messages one connection merges before it sends them on: bounds its memory in a storm of different texts.
 pub const MERGE_ENTRIES: usize = 16 * 1024;
+/// Messages with an id that one connection sends on together.
+pub const MERGE_IDS: usize = 1024;
+/// Messages with an id that may be undecided, or refused without the client knowing, before its connection reads on.
+pub const OPEN_IDS: usize = 4 * MERGE_IDS;
 /// Bytes of different messages one connection merges before it sends them on.
 pub const MERGE_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes looked at to tell the protocols apart; white space beyond this is classic.
@@ -116,6 +122,9 @@ pub const ADMIN_BODY_SECONDS: u64 = 10;
 pub const ADMIN_CONNECTION_SECONDS: u64 = 60;
 /// How long engine and store have to give a sign of life.
 pub const ADMIN_ALIVE_SECONDS: u64 = 5;
+
+/// Rows of ids that one transaction forgets beyond as many as it writes.
+pub const TRIM_IDS: usize = 1_000;
 
 /// Making a connection to a destination: names, TCP and TLS.
 pub const CONNECT_SECONDS: u64 = 10;

@@ -4,9 +4,9 @@
 //! from and to these types at their own edge.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -161,10 +161,102 @@ pub struct Entry {
 /// What one read buffer, or several that were already waiting, came to.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Merged messages, in the order in which each was first seen.
+    /// Merged messages, in the order in which each was first seen; those with an id are not in the counts yet.
     pub entries: Vec<Entry>,
+    /// Messages with an id, in the order of their lines: whoever counts decides which of them are new.
+    pub ids: Vec<Identified>,
+    /// Where that is told; there when `ids` is not empty.
+    pub answers: Option<Arc<Answers>>,
     /// Who wants to hear when all of it is committed.
     pub ack: Option<Ack>,
+}
+
+/// A message with an id, until it is known whether it came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identified {
+    /// Its place among the entries, which say all that it says but the following.
+    pub entry: usize,
+    /// The client's id.
+    pub id: String,
+    /// All that it says, as a hash that is the same in every run.
+    pub content: u64,
+    /// How many messages it stands for.
+    pub count: u64,
+    /// When it happened.
+    pub time: Millis,
+    /// Its line on its connection, from 1.
+    pub line: u64,
+    /// How many messages its connection had taken with it.
+    pub number: u64,
+}
+
+/// A message that is refused after it was taken: another one came under its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its line on its connection.
+    pub line: u64,
+    /// How many messages its connection had taken with it.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+}
+
+/// What a connection has yet to hear of its messages with an id.
+#[derive(Debug, Default)]
+pub struct Answers {
+    open: Mutex<OpenIds>,
+    told: Notify,
+    room: Notify,
+}
+
+#[derive(Debug, Default)]
+struct OpenIds {
+    /// Handed over and not decided.
+    undecided: usize,
+    /// Decided against, and not yet told to the client.
+    refusals: Vec<Refusal>,
+}
+
+impl Answers {
+    /// Messages with an id are on their way to whoever decides.
+    pub fn hand_over(&self, ids: usize) {
+        self.look(|open| open.undecided = open.undecided.saturating_add(ids));
+    }
+
+    /// It is known of `ids` messages whether they came before; these are refused.
+    pub fn decided(&self, ids: usize, refusals: Vec<Refusal>) {
+        self.look(|open| {
+            open.undecided = open.undecided.saturating_sub(ids);
+            open.refusals.extend(refusals);
+        });
+        self.told.notify_one();
+        self.room.notify_one();
+    }
+
+    /// What was refused since the last time.
+    pub fn take_refusals(&self) -> Vec<Refusal> {
+        let refusals = self.look(|open| std::mem::take(&mut open.refusals));
+        if !refusals.is_empty() {
+            self.room.notify_one();
+        }
+        refusals
+    }
+
+    /// Returns when something was decided since the last time.
+    pub async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    /// Waits until fewer than `most` messages are undecided or refused without the client knowing.
+    pub async fn room(&self, most: usize) {
+        while self.look(|open| open.undecided.saturating_add(open.refusals.len())) >= most {
+            self.room.notified().await;
+        }
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut OpenIds) -> T) -> T {
+        look(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// A promise to tell a connection how far its messages are committed.

@@ -186,7 +186,7 @@ impl<E: Endpoint> Monitor<E> {
             labels: Labels::new(vec![("monitor".to_owned(), self.config.name.clone())]),
             source: self.config.name.clone(),
         };
-        Batch { entries: vec![Entry { message, count: 1, first_seen: now, last_seen: now }], ack: None }
+        Batch { entries: vec![Entry { message, count: 1, first_seen: now, last_seen: now }], ..Batch::default() }
     }
 
     /// Says an error, unless it is the one that was said last.

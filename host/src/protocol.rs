@@ -32,13 +32,34 @@ pub struct Parsed<'a> {
     pub ignored_keys: u64,
     /// What most messages do not have.
     pub extra: Option<Box<Extra<'a>>>,
+    /// By what it is known again when it comes a second time.
+    pub identity: Option<Box<Identity<'a>>>,
+}
+
+/// A message's id, and where it stood, so that a refusal finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// The client's word for it.
+    pub id: Cow<'a, str>,
+    /// The line of its connection, from 1.
+    pub line: u64,
 }
 
 impl<'a> Parsed<'a> {
     /// A message that says nothing but a text and perhaps a severity.
     #[must_use]
     pub fn plain(text: &'a [u8], severity: Option<Severity>, truncated: bool) -> Self {
-        Self { text, severity, truncated, replaced: false, count: 1, time: None, ignored_keys: 0, extra: None }
+        Self {
+            text,
+            severity,
+            truncated,
+            replaced: false,
+            count: 1,
+            time: None,
+            ignored_keys: 0,
+            extra: None,
+            identity: None,
+        }
     }
 }
 

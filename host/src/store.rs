@@ -17,6 +17,7 @@ use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
 use crate::clock;
+use crate::ids::{Ids, Memory};
 use crate::limits;
 use crate::message::Millis;
 use crate::telemetry::metrics::Metrics;
@@ -29,6 +30,7 @@ mod delivery;
 mod escalate;
 mod full;
 mod health;
+mod identities;
 mod ledger;
 mod letters;
 mod look;
@@ -167,6 +169,8 @@ pub struct Recovered {
     pub buried: u64,
     /// The row of the next window.
     pub next_row: i64,
+    /// The ids that came before.
+    pub ids: Ids,
 }
 
 /// A commit that is on disk.
@@ -234,6 +238,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// How large the file may become.
     pub max_bytes: Option<u64>,
+    /// Ids of messages that are remembered.
+    pub ids: Memory,
 }
 
 impl Settings {
@@ -248,6 +254,7 @@ impl Settings {
             queue: u64::MAX,
             reserve_bytes: limits::RESERVE_BYTES,
             max_bytes: None,
+            ids: Memory::default(),
         }
     }
 
@@ -293,7 +300,7 @@ pub fn open(
     conn.set_prepared_statement_cache_capacity(64);
     let mut reserve = settings.reserve();
     let (routing, recovered) = loop {
-        match fit(&mut conn, routing, senders, &clock) {
+        match fit(&mut conn, settings, routing, senders, &clock) {
             // What a start writes is little, and deliveries cannot go on without it.
             Err(OpenError::Sqlite(error)) if full::is_full(&error) && reserve.give() => {}
             Err(OpenError::Sqlite(error)) if is_busy(&error) => {
@@ -342,6 +349,7 @@ pub fn open(
 /// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
 fn fit(
     conn: &mut Connection,
+    settings: &Settings,
     routing: &Routing,
     senders: &[String],
     clock: &clock::Clock,
@@ -351,7 +359,7 @@ fn fit(
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     schema::migrate(conn)?;
-    Ok(start::recover(conn, routing, senders, clock)?)
+    Ok(start::recover(conn, routing, senders, settings.ids, clock)?)
 }
 
 /// Whether another connection holds the file for a moment; trying again helps.

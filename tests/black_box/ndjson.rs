@@ -90,7 +90,7 @@ fn every_mistake_has_its_own_words() {
     let mag = &Mag::with(COUNTS_ONLY);
     check_refused(mag, "{}", "`text` is missing");
     check_refused(mag, r#"{"text":null}"#, "`text` is missing");
-    check_refused(mag, r#"{"text":"a","id":"7"}"#, "`id` is not in this version");
+    check_refused(mag, r#"{"text":"a","id":7}"#, "`id` must be a string");
     check_refused(mag, r#"{"ack":false}"#, "`ack` must be true");
     check_refused(mag, r#"{"text":"a","count":0}"#, "`count` must be a whole number from 1 to 1000000000");
     check_refused(mag, r#"{"text":"a","count":1000000001}"#, "`count` must be a whole number from 1 to 1000000000");

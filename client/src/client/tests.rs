@@ -39,7 +39,7 @@ fn server<T: Send + 'static>(
 }
 
 fn client(address: SocketAddr) -> Client {
-    Client::builder(address.to_string()).timeout(Duration::from_secs(20)).connect().unwrap()
+    Client::builder(address.to_string()).timeout(Duration::from_secs(20)).ids(false).connect().unwrap()
 }
 
 #[test]
@@ -77,6 +77,27 @@ fn only_what_was_not_acknowledged_is_sent_again() {
     assert_eq!(first, Refusal { message: 2, error: "no".into() });
     assert_eq!(playing.join().unwrap(), ["{\"ack\":true}\n", "{\"text\":\"c\"}\n"]);
     client.close().unwrap();
+}
+
+#[test]
+fn what_is_sent_again_has_the_same_id_and_no_other_message_has_it() {
+    let (address, playing) = server(|accept| {
+        let mut peer = accept();
+        let first = [peer.line(), peer.line(), peer.line()];
+        drop(peer);
+        let mut peer = accept();
+        let second = [peer.line(), peer.line(), peer.line()];
+        peer.say("{\"acked\":2}\n");
+        (first, second)
+    });
+    let mut client = Client::builder(address.to_string()).timeout(Duration::from_secs(20)).connect().unwrap();
+    client.send_all(["a".into(), "a".into()]).unwrap();
+    client.close().unwrap();
+    let (first, second) = playing.join().unwrap();
+    assert_eq!(first, second);
+    let id = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+    assert_ne!(id(&first[1]), id(&first[2]));
+    assert!(id(&first[1]).ends_with("-1"), "{first:?}");
 }
 
 #[test]

@@ -3,12 +3,14 @@
 //! Synchronous and told the time, so that a test drives it step by step. It never does I/O.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::clock::as_millis;
 use crate::group::{Key, Slot, Window, Windows};
+use crate::ids::{Ids, SavedId};
 use crate::limits;
 use crate::message::{Ack, Batch, Entry, Millis, Reason, RouteIndex};
 use crate::route::{Route, Routes};
@@ -19,6 +21,17 @@ use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, S
 struct Running {
     started: Millis,
     rings: Instant,
+}
+
+/// What is worth a number or a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// Messages that went into overflow groups.
+    pub overflowed: u64,
+    /// Messages that came before, by their ids.
+    pub known: u64,
+    /// Messages refused because another one came under their id.
+    pub refused: u64,
 }
 
 /// What a start went on with.
@@ -47,6 +60,12 @@ pub struct Core {
     changed: Vec<Slot>,
     /// Closed by count, or left over from routes that are gone.
     closed: Vec<Closed>,
+    /// What the store did not know of windows when their route's clock rang. It is written before the first of them is
+    /// closed, so that every commit holds all that came before it, however long a sweep takes.
+    swept: Vec<WindowChange>,
+    ids: Ids,
+    /// Ids of messages that are counted in what the store does not know yet.
+    fresh_ids: Vec<SavedId>,
     sweeps: VecDeque<Sweep>,
     last_sweep: u64,
     /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
@@ -54,8 +73,7 @@ pub struct Core {
     acks: Vec<Ack>,
     /// Open groups at most, and of those that a clock closed and the store does not have yet.
     groups: usize,
-    /// Messages that went into overflow groups since somebody asked.
-    overflowed: u64,
+    noticed: Noticed,
     /// Kept between messages, so that routing one allocates nothing.
     taken: Vec<RouteIndex>,
 }
@@ -70,12 +88,15 @@ impl Core {
             clocks: BTreeMap::new(),
             changed: Vec::new(),
             closed: Vec::new(),
+            swept: Vec::new(),
+            ids: Ids::default(),
+            fresh_ids: Vec::new(),
             sweeps: VecDeque::new(),
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
             acks: Vec::new(),
             groups,
-            overflowed: 0,
+            noticed: Noticed::default(),
             taken: Vec::new(),
         }
     }
@@ -83,6 +104,7 @@ impl Core {
     /// Goes on with what a former run left. Windows whose route is gone, or groups in another way now, close at once.
     pub fn restore(&mut self, recovered: &mut Recovered, now: Millis, at: Instant) -> Restored {
         let mut restored = Restored::default();
+        self.ids = std::mem::take(&mut recovered.ids);
         for saved in recovered.windows.drain(..) {
             restored.groups += 1;
             restored.messages = restored.messages.saturating_add(saved.count);
@@ -132,8 +154,15 @@ impl Core {
     }
 
     /// Counts a batch. A window that reaches its route's `max_messages` closes.
-    pub fn count(&mut self, batch: Batch, now: Millis, at: Instant) {
-        for entry in &batch.entries {
+    pub fn count(&mut self, mut batch: Batch, now: Millis, at: Instant) {
+        if !batch.ids.is_empty() {
+            let settled = self.ids.settle(&mut batch, now);
+            self.fresh_ids.extend(settled.fresh);
+            self.noticed.known += settled.known;
+            self.noticed.refused += settled.refused;
+        }
+        // Nothing is left of an entry whose messages all came before.
+        for entry in batch.entries.iter().filter(|entry| entry.count > 0) {
             self.count_entry(entry, now, at);
         }
         self.acks.extend(batch.ack);
@@ -147,7 +176,7 @@ impl Core {
             let counted = self.windows.count(key(*index, route), entry, route.max_messages, now);
             let full = counted.count >= route.max_messages && !counted.overflow;
             if counted.overflow {
-                self.overflowed = self.overflowed.saturating_add(entry.count);
+                self.noticed.overflowed = self.noticed.overflowed.saturating_add(entry.count);
             }
             if counted.clean {
                 self.changed.push(counted.slot);
@@ -198,11 +227,11 @@ impl Core {
     }
 
     fn sweep(&mut self, route: RouteIndex, started: Millis, now: Millis) {
-        let windows = self.windows.take_route(route);
-        let mut left: VecDeque<Closed> =
-            windows.into_iter().map(|window| self.close(window, started, now, Reason::Time)).collect();
-        // What the store does not know yet goes first, because acks wait for it.
-        left.make_contiguous().sort_by_key(|closed| (closed.added == 0, closed.row));
+        let mut left = VecDeque::new();
+        for mut window in self.windows.take_route(route) {
+            self.swept.extend(unsaved_change(&mut window, &self.routes.get(route).id));
+            left.push_back(self.close(window, started, now, Reason::Time));
+        }
         if !left.is_empty() {
             self.last_sweep += 1;
             self.sweeps.push_back(Sweep { number: self.last_sweep, left });
@@ -227,6 +256,7 @@ impl Core {
     pub fn has_changes(&self) -> bool {
         !self.changed.is_empty()
             || !self.closed.is_empty()
+            || !self.swept.is_empty()
             || !self.sweeps.is_empty()
             || !self.clocks_changed.is_empty()
             || !self.acks.is_empty()
@@ -235,8 +265,8 @@ impl Core {
     /// Whether so much closed that reading on must wait for the store.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let swept: usize = self.sweeps.iter().map(|sweep| sweep.left.len()).sum();
-        self.closed.len() >= limits::PENDING_CLOSED || swept > self.groups
+        let closing: usize = self.sweeps.iter().map(|sweep| sweep.left.len()).sum();
+        self.closed.len() >= limits::PENDING_CLOSED || closing > self.groups
     }
 
     /// Groups that may be open at a time.
@@ -245,9 +275,9 @@ impl Core {
         self.groups
     }
 
-    /// Messages that went into overflow groups since the last time.
-    pub fn take_overflowed(&mut self) -> u64 {
-        std::mem::take(&mut self.overflowed)
+    /// What happened since the last time that is worth a number or a word.
+    pub fn take_noticed(&mut self) -> Noticed {
+        std::mem::take(&mut self.noticed)
     }
 
     /// Whether somebody waits for the next commit: a client for its ack, a person for what closed.
@@ -258,9 +288,16 @@ impl Core {
 
     /// What the next transaction holds, and who is to be told when it is on disk.
     ///
-    /// Of a long sweep it holds a part; the acks wait as long as the rest holds messages that the store does not know.
+    /// It holds every message that was counted, with its id. Of a long sweep it closes a part: what is left stays open
+    /// for the store.
     pub fn changes(&mut self) -> (Changes, Vec<Ack>) {
-        let mut changes = Changes { closed: std::mem::take(&mut self.closed), ..Changes::default() };
+        let mut changes = Changes {
+            closed: std::mem::take(&mut self.closed),
+            windows: std::mem::take(&mut self.swept),
+            ids: std::mem::take(&mut self.fresh_ids),
+            first_id: self.ids.first(),
+            ..Changes::default()
+        };
         for slot in std::mem::take(&mut self.changed) {
             changes.windows.extend(self.change_of(slot));
         }
@@ -270,9 +307,7 @@ impl Core {
             changes.clocks.push(SavedClock { route: self.routes.get(route).id.clone(), running });
         }
         changes.sweep = self.part_of_sweep();
-        let unsaved = |sweep: &Sweep| sweep.left.front().is_some_and(|closed| closed.added > 0);
-        let acks = if self.sweeps.iter().any(unsaved) { Vec::new() } else { std::mem::take(&mut self.acks) };
-        (changes, acks)
+        (changes, std::mem::take(&mut self.acks))
     }
 
     fn part_of_sweep(&mut self) -> Option<SweepPart> {
@@ -288,28 +323,33 @@ impl Core {
 
     fn change_of(&mut self, slot: Slot) -> Option<WindowChange> {
         let window = self.windows.get_mut(slot)?;
-        if window.unsaved() == 0 && !window.reshaped {
-            return None;
-        }
-        let route = self.routes.get(window.route).id.clone();
-        let change = if window.saved == 0 {
-            WindowChange::Opened { route, window: Box::new(window.clone()) }
-        } else if window.reshaped {
-            WindowChange::Reshaped { route, window: Box::new(window.clone()) }
-        } else {
-            WindowChange::Grew {
-                route,
-                row: window.row,
-                added: window.unsaved(),
-                count: window.count,
-                first_seen: window.first_seen,
-                last_seen: window.last_seen,
-            }
-        };
-        window.saved = window.count;
-        window.reshaped = false;
-        Some(change)
+        unsaved_change(window, &self.routes.get(window.route).id)
     }
+}
+
+/// What the store does not know of a window; afterwards it counts as known.
+fn unsaved_change(window: &mut Window, route: &Arc<str>) -> Option<WindowChange> {
+    if window.unsaved() == 0 && !window.reshaped {
+        return None;
+    }
+    let route = Arc::clone(route);
+    let change = if window.saved == 0 {
+        WindowChange::Opened { route, window: Box::new(window.clone()) }
+    } else if window.reshaped {
+        WindowChange::Reshaped { route, window: Box::new(window.clone()) }
+    } else {
+        WindowChange::Grew {
+            route,
+            row: window.row,
+            added: window.unsaved(),
+            count: window.count,
+            first_seen: window.first_seen,
+            last_seen: window.last_seen,
+        }
+    };
+    window.saved = window.count;
+    window.reshaped = false;
+    Some(change)
 }
 
 fn key(index: RouteIndex, route: &Route) -> Key<'_> {

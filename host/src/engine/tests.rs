@@ -13,8 +13,9 @@ use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Entry, Labels, Message, Reason, Severity};
 use crate::route::Routes;
 use crate::store;
-use crate::store::{Delivery, Freeze, Routing};
+use crate::store::{Delivery, Freeze, Routing, WindowChange};
 
+mod ids;
 mod overflow;
 
 const NOON: u64 = 1_700_000_000_000;
@@ -93,7 +94,7 @@ impl Rig {
     async fn acknowledged(&self, entries: Vec<Entry>) {
         let (progress, mut acked) = watch::channel(0);
         let ack = Ack { progress: Arc::new(progress), upto: 1 };
-        self.batches.send(Batch { entries, ack: Some(ack) }).await.expect("the engine runs");
+        self.batches.send(Batch { entries, ack: Some(ack), ..Batch::default() }).await.expect("the engine runs");
         acked.wait_for(|upto| *upto == 1).await.expect("the engine confirms");
     }
 
@@ -199,12 +200,12 @@ async fn a_long_sweep_is_told_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn acks_wait_only_for_the_part_of_a_sweep_that_is_not_saved_yet() {
+async fn a_commit_during_a_long_sweep_holds_all_that_was_counted() {
     let now = Instant::now();
     let mut core = Core::new(Routes::new(&root(30)), 1, 100_000);
     let batch = |texts: std::ops::Range<u32>| Batch {
         entries: texts.map(|n| entry(&format!("text {n}"), 1)).collect(),
-        ack: None,
+        ..Batch::default()
     };
     core.count(batch(0..2_500), NOON, now);
     drop(core.changes());
@@ -213,11 +214,12 @@ async fn acks_wait_only_for_the_part_of_a_sweep_that_is_not_saved_yet() {
     core.ring(route, NOON + 30_000);
     let (progress, _acked) = watch::channel(0);
     let ack = Ack { progress: Arc::new(progress), upto: 1 };
-    core.count(Batch { entries: Vec::new(), ack: Some(ack) }, NOON, now);
+    core.count(Batch { ack: Some(ack), ..Batch::default() }, NOON, now);
     let (first, acks) = core.changes();
     let part = first.sweep.expect("the sweep begins");
     assert_eq!((part.closed.len(), part.whole, acks.len()), (1_000, false, 1));
-    assert_eq!(part.closed.iter().map(|closed| closed.added).sum::<u64>(), 500);
+    assert_eq!((first.windows.len(), first.windows.iter().map(WindowChange::added).sum::<u64>()), (500, 500));
+    assert!(core.changes().0.windows.is_empty(), "the rest of the sweep holds nothing new");
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,7 +384,7 @@ async fn one_step(
             if ack {
                 rig.acknowledged(entries).await;
             } else {
-                rig.batches.send(Batch { entries, ack: None }).await.expect("the engine runs");
+                rig.batches.send(Batch { entries, ..Batch::default() }).await.expect("the engine runs");
             }
         }
         Step::Wait(millis) => tokio::time::advance(Duration::from_millis(millis)).await,

@@ -16,9 +16,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Shared;
 use super::buffer::Work;
 use super::counters::Tally;
+use super::merge::Merger;
 use super::replies::Replies;
 use crate::limits;
-use crate::message::{Ack, Batch, Millis};
+use crate::message::{Ack, Answers, Batch, Millis};
 use crate::protocol::{Decoder, Last, Parsed, Step};
 
 /// Why reading ended.
@@ -48,7 +49,8 @@ enum Absorbed {
 
 /// Serves one connection until it is closed.
 pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
-    let replies = Replies::default();
+    let answers = Arc::new(Answers::default());
+    let replies = Replies::new(Arc::clone(&answers));
     let (progress, committed) = watch::channel(0);
     let (read, mut write) = stream.split();
     let reader = Reader {
@@ -57,6 +59,7 @@ pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
         shared,
         replies: &replies,
         progress: Arc::new(progress),
+        answers: Arc::clone(&answers),
         decoder: Decoder::new(shared.settings.line),
         work: None,
         tally: Tally::default(),
@@ -104,6 +107,7 @@ struct Reader<'c> {
     shared: &'c Shared,
     replies: &'c Replies,
     progress: Arc<watch::Sender<u64>>,
+    answers: Arc<Answers>,
     decoder: Decoder,
     work: Option<Work>,
     tally: Tally,
@@ -221,7 +225,7 @@ impl Reader<'_> {
                 Step::Message(message) => {
                     self.tally.note(&message);
                     self.accepted += 1;
-                    merger.add(message, now);
+                    take(merger, message, self.accepted, now);
                     buffer.consume(used);
                     if merger.is_full() {
                         return Absorbed::Full;
@@ -266,7 +270,7 @@ impl Reader<'_> {
             Last::Message(message) if end == End::Finished => {
                 self.tally.note(&message);
                 self.accepted += 1;
-                work.merger.add(message, now);
+                take(&mut work.merger, message, self.accepted, now);
             }
             Last::Refused(reply) if end == End::Finished => {
                 self.refuse(&reply);
@@ -296,8 +300,31 @@ impl Reader<'_> {
             self.promised = self.accepted;
             Ack { progress: Arc::clone(&self.progress), upto: self.accepted }
         });
-        let batch = Batch { entries: merged.entries, ack };
+        let mut batch = Batch { entries: merged.entries, ack, ..Batch::default() };
+        if !merged.ids.is_empty() {
+            self.room_for_ids().await;
+            self.answers.hand_over(merged.ids.len());
+            batch.answers = Some(Arc::clone(&self.answers));
+            batch.ids = merged.ids;
+        }
         self.shared.batches.send(batch).await.map_err(|_unsent| End::EngineGone)
+    }
+
+    /// A client that sends ids and does not listen is not read on; at a stop, or without an engine, that ends.
+    async fn room_for_ids(&self) {
+        tokio::select! {
+            () = self.answers.room(limits::OPEN_IDS) => {}
+            () = self.shared.stop.cancelled() => {}
+            () = self.shared.batches.closed() => {}
+        }
+    }
+}
+
+#[inline]
+fn take(merger: &mut Merger, mut message: Parsed<'_>, number: u64, now: Millis) {
+    match message.identity.take() {
+        None => merger.add(message, now),
+        Some(identity) => merger.add_identified(message, *identity, number, now),
     }
 }
 

@@ -10,8 +10,8 @@ use foldhash::fast::RandomState;
 use hashbrown::hash_table::{Entry as Place, HashTable};
 
 use crate::limits;
-use crate::message::{DEFAULT_KIND, Entry, Labels, Message, Millis, Severity};
-use crate::protocol::{Extra, Parsed};
+use crate::message::{DEFAULT_KIND, Entry, Identified, Labels, Message, Millis, Severity};
+use crate::protocol::{Extra, Identity, Parsed};
 
 /// The label of a text that was cut.
 const TRUNCATED_LABEL: &str = "truncated";
@@ -24,6 +24,8 @@ pub(super) struct Merger {
     table: HashTable<usize>,
     /// In the order in which each was first seen.
     slots: Vec<Slot>,
+    /// In the order of their lines; they are not in the counts of their slots.
+    ids: Vec<Identified>,
     bytes: usize,
 }
 
@@ -43,6 +45,7 @@ struct Slot {
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) entries: Vec<Entry>,
+    pub(super) ids: Vec<Identified>,
     /// Messages whose text was not UTF-8.
     pub(super) replaced: u64,
     /// Messages whose text is longer than allowed only since its bad bytes are replaced.
@@ -74,6 +77,29 @@ impl Merger {
         }
     }
 
+    /// Takes a message that has an id, the `number`-th of its connection: whether it counts is decided later.
+    pub(super) fn add_identified(&mut self, message: Parsed<'_>, identity: Identity<'_>, number: u64, now: Millis) {
+        let time = message.time.unwrap_or(now);
+        let (hash, content, count) = (self.hash(&message), content(&message), message.count);
+        let slots = &self.slots;
+        let same = |at: &usize| slots.get(*at).is_some_and(|slot| slot.says(&message));
+        let hash_of = |at: &usize| slots.get(*at).map_or(0, |slot| slot.hash);
+        let entry = match self.table.entry(hash, same, hash_of) {
+            Place::Occupied(place) => *place.get(),
+            Place::Vacant(place) => {
+                let entry = slots.len();
+                place.insert(entry);
+                self.bytes = self.bytes.saturating_add(size(&message));
+                let (first_seen, last_seen) = (Millis::MAX, Millis::MIN);
+                self.slots.push(Slot { count: 0, first_seen, last_seen, ..Slot::new(message, hash, time) });
+                entry
+            }
+        };
+        let id = identity.id.into_owned();
+        self.bytes = self.bytes.saturating_add(id.len());
+        self.ids.push(Identified { entry, id, content, count, time, line: identity.line, number });
+    }
+
     /// Whether it holds nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.slots.is_empty()
@@ -81,12 +107,15 @@ impl Merger {
 
     /// Whether what it holds must be sent on before it takes more.
     pub(super) fn is_full(&self) -> bool {
-        self.slots.len() >= limits::MERGE_ENTRIES || self.bytes >= limits::MERGE_BYTES
+        self.slots.len() >= limits::MERGE_ENTRIES
+            || self.bytes >= limits::MERGE_BYTES
+            || self.ids.len() >= limits::MERGE_IDS
     }
 
     /// Gives out what it holds, as messages of `peer` where they name no source.
     pub(super) fn drain(&mut self, peer: &str, text_bytes: usize) -> Merged {
-        let mut merged = Merged { entries: Vec::with_capacity(self.slots.len()), ..Merged::default() };
+        let ids = std::mem::take(&mut self.ids);
+        let mut merged = Merged { entries: Vec::with_capacity(self.slots.len()), ids, ..Merged::default() };
         self.table.clear();
         self.bytes = 0;
         for slot in self.slots.drain(..) {
@@ -154,6 +183,30 @@ impl Merged {
         let (first_seen, last_seen) = (slot.first_seen, slot.last_seen);
         self.entries.push(Entry { message, count: slot.count, first_seen, last_seen });
     }
+}
+
+/// All that a message says, as a hash that is the same in every run, but for its time: a client may well tell that anew
+/// when it sends again.
+fn content(message: &Parsed<'_>) -> u64 {
+    let mut hasher = blake3::Hasher::new();
+    // Lengths keep ("ab", "c") and ("a", "bc") apart.
+    let mut part = |bytes: &[u8]| {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    };
+    part(message.text);
+    part(message.severity.map_or("", Severity::as_str).as_bytes());
+    part(&message.count.to_le_bytes());
+    let nothing = Extra::default();
+    let extra = message.extra.as_deref().unwrap_or(&nothing);
+    part(extra.kind().as_bytes());
+    for (name, value) in &extra.labels {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    let mut first = [0; 8];
+    hasher.finalize_xof().fill(&mut first);
+    u64::from_le_bytes(first)
 }
 
 /// About what a message takes in memory.

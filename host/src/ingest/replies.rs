@@ -3,10 +3,11 @@
 //! A client that never reads costs one bounded buffer and blocks nobody: acks are cumulative, so the newest replaces
 //! the others, and when too many errors wait, only that client is not read on.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::mem::take;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -16,13 +17,19 @@ use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits;
+use crate::message::{Answers, Refusal};
+
+/// Characters of a client's id that an error repeats.
+const SHOWN_CHARS: usize = 64;
 
 /// Between the reading and the writing side of one connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Replies {
     waiting: Mutex<Waiting>,
     changed: Notify,
     room: Notify,
+    /// What is decided of messages with an id, after they were taken.
+    answers: Arc<Answers>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +45,42 @@ struct Waiting {
     told: bool,
 }
 
+/// Messages that were refused after they were taken, so that they are in no ack.
+#[derive(Debug, Default)]
+struct Refused {
+    /// Their numbers among the messages taken, as far as the commits have not come to them.
+    ahead: VecDeque<u64>,
+    /// How many of those before stood behind the wish for acks.
+    behind: u64,
+}
+
+impl Refused {
+    /// How many of the messages up to `committed` are in no ack for whoever asked after message `unasked`.
+    fn upto(&mut self, committed: u64, unasked: Option<u64>) -> u64 {
+        while let Some(number) = self.ahead.front().copied()
+            && number <= committed
+        {
+            self.ahead.pop_front();
+            self.behind += u64::from(unasked.is_some_and(|unasked| number > unasked));
+        }
+        self.behind
+    }
+}
+
+fn refusal(refused: &Refusal) -> String {
+    let mut id: String = refused.id.chars().take(SHOWN_CHARS).collect();
+    if id.len() < refused.id.len() {
+        id.push('…');
+    }
+    let error = format!("another message came with the id `{id}` before");
+    format!("{}\n", serde_json::json!({ "error": error, "line": refused.line }))
+}
+
 impl Replies {
+    pub(super) fn new(answers: Arc<Answers>) -> Self {
+        Self { waiting: Mutex::default(), changed: Notify::new(), room: Notify::new(), answers }
+    }
+
     /// Tells `text` as soon as the client takes it.
     pub(super) fn push(&self, text: &str) {
         self.change(|waiting| {
@@ -93,12 +135,19 @@ impl Replies {
     ) -> bool {
         let mut acked = 0;
         let mut engine_lives = true;
+        let mut refused = Refused::default();
         loop {
             let committed = *progress.borrow_and_update();
+            // After the commit was seen, because what it refused is told before its ack.
+            for one in self.answers.take_refusals() {
+                refused.ahead.push_back(one.number);
+                self.push(&refusal(&one));
+            }
             let (mut text, unasked, until) =
                 self.look(|waiting| (take(&mut waiting.text), waiting.unasked, waiting.until));
             self.room.notify_one();
-            let ackable = unasked.map_or(0, |unasked| committed.saturating_sub(unasked));
+            let left_out = refused.upto(committed, unasked);
+            let ackable = unasked.map_or(0, |unasked| committed.saturating_sub(unasked).saturating_sub(left_out));
             if ackable > acked {
                 acked = ackable;
                 writeln!(text, "{{\"acked\":{acked}}}").expect("writing into a string cannot fail");
@@ -119,6 +168,7 @@ impl Replies {
             }
             tokio::select! {
                 () = self.changed.notified() => {}
+                () = self.answers.told() => {}
                 alive = progress.changed(), if engine_lives => engine_lives = alive.is_ok(),
             }
         }

@@ -310,3 +310,87 @@ async fn connections_that_say_nothing_are_closed_at_the_stop() {
         cut_off(client).await;
     }
 }
+
+/// Decides and confirms as the engine does, with an index of its own.
+async fn deciding(mut batches: mpsc::Receiver<crate::message::Batch>, counted: Arc<AtomicU64>) {
+    let mut ids = crate::ids::Ids::default();
+    while let Some(mut batch) = batches.recv().await {
+        ids.settle(&mut batch, 0);
+        counted.fetch_add(batch.entries.iter().map(|entry| entry.count).sum(), Ordering::Relaxed);
+        batch.ack.into_iter().for_each(Ack::confirm);
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_came_before_is_acknowledged_and_one_with_other_content_is_refused_at_its_line() {
+    let (batches, receiver) = mpsc::channel(4);
+    let counted = Arc::new(AtomicU64::new(0));
+    tokio::spawn(deciding(receiver, Arc::clone(&counted)));
+    let mag = start_with(9, batches, Arc::default()).await;
+    let lines = "{\"text\":\"zero\",\"id\":\"0\"}\n{\"ack\":true}\n{\"text\":\"a\",\"id\":\"1\"}\n{\"text\":\"a\",\"id\":\"1\"}\n\
+        {\"text\":\"b\",\"id\":\"1\"}\n{\"text\":\"a\",\"count\":4}\n{\"text\":\"b\",\"id\":\"2\",\"time\":7}\n{\"text\":\"b\",\"id\":\"2\",\"time\":8}\n";
+    assert_eq!(
+        mag.exchange(lines).await.lines().filter(|line| !line.starts_with("{\"acked\":")).collect::<Vec<_>>(),
+        ["{\"error\":\"another message came with the id `1` before\",\"line\":5}"]
+    );
+    assert_eq!(counted.load(Ordering::Relaxed), 1 + 1 + 4 + 1);
+    let again = mag.exchange(lines).await;
+    assert_eq!(again.lines().last(), Some("{\"acked\":5}"), "{again}");
+    assert_eq!(counted.load(Ordering::Relaxed), 7 + 4);
+}
+
+#[tokio::test]
+async fn errors_come_before_the_acks_of_later_lines_and_acks_leave_out_what_was_refused() {
+    let (batches, mut receiver) = mpsc::channel(4);
+    let mag = start_with(9, batches, Arc::default()).await;
+    let mut client = mag.connect().await;
+    client
+        .write_all(b"{\"ack\":true}\n{\"text\":\"a\",\"id\":\"1\"}\n{\"text\":\"b\",\"id\":\"1\"}\n{\"text\":\"c\"}\n")
+        .await
+        .unwrap();
+    let mut ids = crate::ids::Ids::default();
+    let mut acks = Vec::new();
+    while acks.iter().all(|ack: &Ack| ack.upto < 3) {
+        let mut batch = soon(receiver.recv()).await.unwrap();
+        ids.settle(&mut batch, 0);
+        acks.extend(batch.ack);
+    }
+    assert_eq!(line(&mut client).await, "{\"error\":\"another message came with the id `1` before\",\"line\":3}\n");
+    acks.pop().expect("an ack").confirm();
+    assert_eq!(line(&mut client).await, "{\"acked\":2}\n");
+    client.write_all(b"{\"text\":\"d\"}\n").await.unwrap();
+    soon(receiver.recv()).await.unwrap().ack.expect("an ack").confirm();
+    assert_eq!(line(&mut client).await, "{\"acked\":3}\n");
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_and_does_not_listen_is_not_read_on() {
+    let (batches, receiver) = mpsc::channel(4);
+    tokio::spawn(deciding(receiver, Arc::default()));
+    let mag = start_with(9, batches, Arc::default()).await;
+    let deaf = mag.connect().await;
+    let (_unread, mut writes) = deaf.into_split();
+    let flood = tokio::spawn(async move {
+        let mut n = 0_u64;
+        loop {
+            let lines: String = (0..1_000).map(|i| format!("{{\"text\":\"{}\",\"id\":\"1\"}}\n", n + i)).collect();
+            n += 1_000;
+            if writes.write_all(lines.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let now = mag.counted(|c| &c.messages);
+        if now == before && now > 0 {
+            break;
+        }
+        before = now;
+    }
+    assert!(!flood.is_finished());
+    assert_eq!(mag.exchange("{\"text\":\"x\",\"id\":\"2\"}\n").await, "", "others are served");
+    mag.stopped().await;
+    flood.abort();
+}

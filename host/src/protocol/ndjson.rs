@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::text::cut;
-use super::{Extra, Last, Parsed, Step};
+use super::{Extra, Identity, Last, Parsed, Step};
 use crate::limits;
 
 mod fields;
@@ -96,7 +96,13 @@ impl Decoder {
         }
         match fields::read(line) {
             Ok(Line::Ack) => Step::AckWanted,
-            Ok(Line::Message(fields)) => Step::Message(parsed(fields, &mut self.text, self.text_bytes, replaced)),
+            Ok(Line::Message(fields)) => {
+                let mut message = parsed(fields, &mut self.text, self.text_bytes, replaced);
+                if let Some(identity) = &mut message.identity {
+                    identity.line = line_number;
+                }
+                Step::Message(message)
+            }
             Err(error) => refusal(&error, line_number),
         }
     }
@@ -121,6 +127,7 @@ fn parsed<'a>(fields: Fields<'a>, kept: &'a mut String, text_bytes: usize, repla
         time: fields.time,
         ignored_keys: fields.ignored,
         extra: (extra != Extra::default()).then(|| Box::new(extra)),
+        identity: fields.id.map(|id| Box::new(Identity { id, line: 0 })),
     }
 }
 

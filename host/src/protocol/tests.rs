@@ -276,7 +276,8 @@ fn ndjson_says_what_is_wrong_with_a_line_and_goes_on() {
     refused("{\"text\":\"a\",\"level\":30}", "`level` must be a string");
     refused("{\"text\":\"a\",\"source\":1}", "`source` must be a string");
     refused("{\"text\":\"a\",\"text\":\"b\"}", "`text` is there twice");
-    refused("{\"text\":\"a\",\"id\":\"x\"}", "`id` is not in this version");
+    refused("{\"text\":\"a\",\"id\":7}", "`id` must be a string");
+    refused(format!("{{\"text\":\"a\",\"id\":\"{}\"}}", "x".repeat(257)), "`id` is longer than 256 bytes");
     refused("[1]", "a line must be a JSON object, such as {\"text\":\"disk full\"}");
     refused("STRING", "a line must be a JSON object, such as {\"text\":\"disk full\"}");
     refused("{\"text\":\"a\"", "not valid JSON: EOF while parsing an object at column 11");

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::group::Window;
+use crate::ids::SavedId;
 use crate::message::{Group, GroupId, Message, Millis};
 
 /// What the engine says after it counted and closed.
@@ -16,6 +17,10 @@ pub struct Changes {
     pub clocks: Vec<SavedClock>,
     /// Windows that a route's clock closed.
     pub sweep: Option<SweepPart>,
+    /// Ids of messages that are counted in these changes.
+    pub ids: Vec<SavedId>,
+    /// Rows of ids before this one are no longer needed.
+    pub first_id: i64,
 }
 
 /// Windows that one ring of a route's clock closed, or a part of them.
@@ -79,7 +84,9 @@ impl WindowChange {
         }
     }
 
-    pub(super) fn added(&self) -> u64 {
+    /// Messages that the store does not know yet.
+    #[must_use]
+    pub fn added(&self) -> u64 {
         match self {
             Self::Opened { window, .. } | Self::Reshaped { window, .. } => window.unsaved(),
             Self::Grew { added, .. } => *added,

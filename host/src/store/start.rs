@@ -8,8 +8,9 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use super::ledger::NOBODY;
 use super::rows::int;
-use super::{Recovered, Routing, bury, deliveries, ledger, windows};
+use super::{Recovered, Routing, bury, deliveries, identities, ledger, windows};
 use crate::clock::Clock;
+use crate::ids::Memory;
 
 /// Twice the minute that a destination's budget is promised for, so that no rounding can lose an attempt.
 const BUDGET_MILLIS: u64 = 120_000;
@@ -19,6 +20,7 @@ pub(super) fn recover(
     conn: &mut Connection,
     config: &Routing,
     known: &[String],
+    ids: Memory,
     clock: &Clock,
 ) -> Result<(Routing, Recovered)> {
     let now = clock.now();
@@ -51,6 +53,7 @@ pub(super) fn recover(
         paused: deliveries::paused(conn, now)?,
         buried,
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
+        ids: identities::load(conn, ids)?,
     };
     Ok((routing, recovered))
 }

@@ -10,6 +10,7 @@ use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 mod escalations;
 mod file;
 mod full;
+mod ids;
 mod letters;
 mod living;
 mod model;

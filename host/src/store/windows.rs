@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Result, params};
 
+use super::identities;
 use super::ledger::{Moves, NOBODY, Term};
 use super::queue;
 use super::room::Room;
@@ -41,6 +42,7 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>)
     for clock in &changes.clocks {
         write_clock(conn, clock)?;
     }
+    identities::write(conn, changes)?;
     Ok(woken)
 }
 

@@ -38,6 +38,12 @@ pub const REPLACED: Name = Name("mag_messages_replaced", "Messages that were not
 pub const IGNORED_KEYS: Name = Name("mag_keys_ignored", "Keys of messages that mean nothing to mag");
 /// Of both protocols.
 pub const REFUSED_LINES: Name = Name("mag_lines_refused", "Lines and commands answered with an error");
+/// Sent again.
+pub const KNOWN_IDS: Name =
+    Name("mag_messages_known", "Messages that came before under their id, and are not counted again");
+/// Sent again as another one.
+pub const REFUSED_IDS: Name =
+    Name("mag_messages_id_refused", "Messages refused because another one came before under their id");
 /// Past `[limits] groups`.
 pub const OVERFLOWED: Name = Name(
     "mag_messages_overflowed",
@@ -100,6 +106,8 @@ pub const ALL: [Name; 27] = [
     REPLACED,
     IGNORED_KEYS,
     REFUSED_LINES,
+    KNOWN_IDS,
+    REFUSED_IDS,
     OVERFLOWED,
     QUEUE_OVERFLOWED,
     CONNECTIONS,
@@ -152,6 +160,10 @@ const COMMIT_SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.
 /// What is counted while mag works, and nowhere else; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
+    /// [`KNOWN_IDS`].
+    pub known_ids: Counter,
+    /// [`REFUSED_IDS`].
+    pub refused_ids: Counter,
     /// [`OVERFLOWED`].
     pub overflowed: Counter,
     /// [`QUEUE_OVERFLOWED`].
@@ -165,6 +177,8 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
+            known_ids: Counter::default(),
+            refused_ids: Counter::default(),
             overflowed: Counter::default(),
             queue_overflowed: Family::default(),
             commits: Histogram::new(COMMIT_SECONDS),
@@ -176,6 +190,8 @@ impl Default for Metrics {
 impl Metrics {
     /// Names all of them in `registry`.
     pub fn register(&self, registry: &mut Registry) {
+        KNOWN_IDS.register(registry, self.known_ids.clone());
+        REFUSED_IDS.register(registry, self.refused_ids.clone());
         OVERFLOWED.register(registry, self.overflowed.clone());
         QUEUE_OVERFLOWED.register(registry, self.queue_overflowed.clone());
         COMMITS.register(registry, self.commits.clone());

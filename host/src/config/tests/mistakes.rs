@@ -168,7 +168,7 @@ fn unknown_keys() {
     check(
         "[store]\nsomething_else = 1",
         &expect![[r#"
-        mag.toml:2:1: error: unknown key `something_else` in [store], expected one of path, keep
+        mag.toml:2:1: error: unknown key `something_else` in [store], expected one of path, keep, ids, ids_keep
         something_else = 1
         ^"#]],
     );
@@ -369,7 +369,7 @@ fn the_caret_stands_under_its_spot_also_behind_tabs_and_wide_words() {
     check(
         "store = { \"größe\" = 1, keep = 30 }",
         &expect![[r#"
-        mag.toml:1:11: error: unknown key `größe` in [store], expected one of path, keep
+        mag.toml:1:11: error: unknown key `größe` in [store], expected one of path, keep, ids, ids_keep
         store = { "größe" = 1, keep = 30 }
                   ^
         mag.toml:1:31: error: `keep`: expected a duration like "30s", found integer

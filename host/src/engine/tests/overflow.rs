@@ -106,7 +106,7 @@ fn nothing_more_is_taken_while_the_store_has_more_closed_groups_to_take_than_may
         let mut core = Core::new(Routes::new(&root(30)), 1, LIMIT);
         for round in 0..2 {
             assert!(!core.is_full());
-            core.count(Batch { entries: texts(round * 10..round * 10 + 3), ack: None }, NOON, now);
+            core.count(Batch { entries: texts(round * 10..round * 10 + 3), ..Batch::default() }, NOON, now);
             let (_, route) = core.next_ring().expect("a clock runs");
             core.ring(route, NOON + 30_000);
         }

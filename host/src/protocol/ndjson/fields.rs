@@ -31,6 +31,7 @@ pub(super) struct Fields<'a> {
     pub(super) severity: Option<Severity>,
     pub(super) labels: Vec<Label<'a>>,
     pub(super) source: Option<Cow<'a, str>>,
+    pub(super) id: Option<Cow<'a, str>>,
     pub(super) count: u64,
     pub(super) time: Option<Millis>,
     pub(super) ignored: u64,
@@ -44,9 +45,6 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, String> {
     {
         return if ack == Value::Bool(true) { Ok(Line::Ack) } else { Err("`ack` must be true".to_owned()) };
     }
-    if present(object.id.take()).is_some() {
-        return Err("`id` is not in this version".to_owned());
-    }
     let mut ignored = object.others + u64::from(object.ack.is_some());
     let text = text(&mut object, &mut ignored)?;
     let mut labels = labels(present(object.labels.take()))?;
@@ -54,10 +52,11 @@ pub(super) fn read(line: &str) -> Result<Line<'_>, String> {
     labels.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(Line::Message(Fields {
         text,
-        kind: word("kind", object.kind)?.filter(|kind| kind != DEFAULT_KIND),
+        kind: word("kind", limits::WORD_BYTES, object.kind)?.filter(|kind| kind != DEFAULT_KIND),
         severity,
         labels,
-        source: word("source", object.source)?,
+        source: word("source", limits::WORD_BYTES, object.source)?,
+        id: word("id", limits::ID_BYTES, object.id)?,
         count: count(present(object.count).as_ref())?,
         time: when(present(object.time).as_ref())?,
         ignored,
@@ -98,7 +97,7 @@ fn severity<'a>(
 ) -> Result<Option<Severity>, String> {
     let spellings = [("severity", object.severity.take()), ("level", object.level.take())];
     let Some((name, value)) = first_of(spellings, ignored) else { return Ok(None) };
-    let Some(word) = word(name, Some(value))? else { return Ok(None) };
+    let Some(word) = word(name, limits::WORD_BYTES, Some(value))? else { return Ok(None) };
     let known = Severity::from_word(&word);
     if known.is_none() {
         labels.retain(|(label, _)| label != SEVERITY_LABEL);
@@ -108,12 +107,10 @@ fn severity<'a>(
 }
 
 /// A word of bounded length; an empty one counts as left out.
-fn word<'a>(name: &str, value: Option<Value<'a>>) -> Result<Option<Cow<'a, str>>, String> {
+fn word<'a>(name: &str, most: usize, value: Option<Value<'a>>) -> Result<Option<Cow<'a, str>>, String> {
     match present(value) {
         None => Ok(None),
-        Some(Value::Text(word)) if word.len() > limits::WORD_BYTES => {
-            Err(format!("`{name}` is longer than {} bytes", limits::WORD_BYTES))
-        }
+        Some(Value::Text(word)) if word.len() > most => Err(format!("`{name}` is longer than {most} bytes")),
         Some(Value::Text(word)) => Ok(Some(word).filter(|word| !word.is_empty())),
         Some(_) => Err(format!("`{name}` must be a string")),
     }
