@@ -174,7 +174,7 @@ mod tests {
         Command::try_parse_from(["send"].iter().chain(words)).unwrap().args
     }
 
-    /// A mag that hears so many lines after the wish for acks, then answers; gives back the lines.
+    /// A mag that hears so many lines after the wish for acks, then answers; gives back the lines, without their ids.
     fn mag(lines: usize, answer: &'static str) -> (String, JoinHandle<Vec<String>>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -187,9 +187,17 @@ mod tests {
                 heard.push(line);
             }
             stream.get_mut().write_all(answer.as_bytes()).unwrap();
-            heard.split_off(1)
+            heard.split_off(1).iter().map(|line| without_id(line)).collect()
         });
         (address, hearing)
+    }
+
+    /// The line as it would be without the id that the client gives every message.
+    fn without_id(line: &str) -> String {
+        let mut message: serde_json::Value = serde_json::from_str(line).unwrap();
+        let id = message.as_object_mut().unwrap().remove("id");
+        assert!(id.is_some_and(|id| id.is_string()), "{line}");
+        format!("{message}\n")
     }
 
     #[test]
