@@ -70,6 +70,11 @@ pub const SWEEP_WINDOWS: usize = 1_000;
 /// Windows that closed by count and wait for the next commit; at this many the engine takes no more messages.
 pub const PENDING_CLOSED: usize = 10_000;
 
+/// Ids that wait for the next commit; at this many the engine takes no more messages.
+pub const PENDING_IDS: usize = 100_000;
+/// Batches that wait for the next commit to be acknowledged; at this many the engine takes no more messages.
+pub const PENDING_ACKS: usize = 100_000;
+
 /// Commands between the parts and the store's writer.
 pub const STORE_QUEUE: usize = 256;
 /// Commands that one transaction takes together: one fsync for many.

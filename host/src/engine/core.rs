@@ -262,11 +262,14 @@ impl Core {
             || !self.acks.is_empty()
     }
 
-    /// Whether so much closed that reading on must wait for the store.
+    /// Whether so much waits for the store that reading on must wait too: it may be long in coming, on a full disk.
     #[must_use]
     pub fn is_full(&self) -> bool {
         let closing: usize = self.sweeps.iter().map(|sweep| sweep.left.len()).sum();
-        self.closed.len() >= limits::PENDING_CLOSED || closing > self.groups
+        self.closed.len() >= limits::PENDING_CLOSED
+            || closing > self.groups
+            || self.fresh_ids.len() >= limits::PENDING_IDS
+            || self.acks.len() >= limits::PENDING_ACKS
     }
 
     /// Groups that may be open at a time.
