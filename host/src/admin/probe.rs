@@ -35,7 +35,7 @@ async fn sign_of_life(admin: &Admin) -> bool {
     let Some(batches) = admin.batches.upgrade() else { return false };
     let (progress, mut seen) = watch::channel(0);
     let ack = Ack { progress: Arc::new(progress), upto: 1 };
-    let sent = batches.send(Batch { entries: Vec::new(), ack: Some(ack) }).await;
+    let sent = batches.send(Batch { ack: Some(ack), ..Batch::default() }).await;
     drop(batches);
     sent.is_ok() && seen.wait_for(|confirmed| *confirmed >= 1).await.is_ok()
 }

@@ -97,7 +97,7 @@ pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file"
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 27] = [
+pub const ALL: [Name; 29] = [
     BUILD,
     PROCESS_START,
     MESSAGES,
