@@ -75,9 +75,11 @@ impl Episode {
     }
 }
 
-/// Waits until then; for ever when there is no such time.
+/// Waits until then; for ever when there is no such time, and not at all when it has come.
 pub async fn sleep_until(at: Option<Instant>) {
     match at {
+        // The timers have whole milliseconds: they would wait for the next one even for a time that has passed.
+        Some(at) if at <= Instant::now() => {}
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
@@ -92,6 +94,17 @@ pub fn as_millis(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_time_that_has_come_is_not_waited_for() {
+        tokio::time::advance(Duration::from_micros(300)).await;
+        let at_once = tokio::select! {
+            biased;
+            () = sleep_until(Some(Instant::now())) => true,
+            () = std::future::ready(()) => false,
+        };
+        assert!(at_once, "it waits for the next whole millisecond");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_episode_begins_once_and_anew_after_a_pause() {
