@@ -20,6 +20,7 @@ mod black_box {
     mod fallback;
     mod faults;
     mod full_disk;
+    mod help;
     mod hostile;
     mod ids;
     mod kill_loop;

@@ -10,6 +10,8 @@ use crate::config::{Config, Mistakes, Source, SourceError};
 
 mod ask;
 mod check;
+mod completions;
+mod config;
 mod dlq;
 mod run;
 mod send;
@@ -56,6 +58,11 @@ enum Command {
     Test(test::TestCommand),
     /// Checks the store: the file is whole, and every message is where the ledger says; also while mag runs
     Verify(verify::VerifyArgs),
+    /// Says what a config may be
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Prints a script that completes commands in a shell
+    Completions(completions::CompletionsArgs),
     /// Looks at senders
     #[command(subcommand)]
     Sender(sender::SenderCommand),
@@ -80,6 +87,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
         Some(Command::Test(command)) => test::run(&command, arguments.config.as_deref()),
         Some(Command::Verify(args)) => verify::run(&args, arguments.config.as_deref()),
+        Some(Command::Config(command)) => config::run(command),
+        Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Sender(command)) => sender::run(&command, arguments.config.as_deref()),
     }
 }

@@ -22,6 +22,7 @@ mod log;
 mod monitor;
 mod report;
 mod route;
+mod schema;
 mod secret;
 mod sender;
 mod size;
@@ -36,6 +37,7 @@ mod values;
 mod tests;
 
 pub use report::{Mistakes, Places};
+pub use schema::schema;
 pub use source::{Source, SourceError};
 pub use values::SecretValues;
 

@@ -76,6 +76,12 @@ impl File {
     }
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Every section that was read in this thread, with the keys that were asked for.
+    pub(super) static ASKED: RefCell<Vec<(String, Vec<&'static str>)>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A table while it is read.
 pub(super) struct Section<'a> {
     /// As it would be written in the file: `[store]`.
@@ -145,6 +151,8 @@ impl<'a> Section<'a> {
 
     /// Notes every key that nobody asked for, and every missing one that is not just misspelled.
     pub(super) fn finish(mut self) {
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.push((self.name.clone(), self.known.clone())));
         for name in self.table.keys() {
             let (key, span) = (name.get_ref().as_ref(), name.span());
             if self.refused.contains(&key) {

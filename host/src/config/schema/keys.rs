@@ -1,0 +1,153 @@
+//! Every key of `mag.toml`, section by section: the first one is the file itself.
+
+use super::Kind::{Count, Duration, Free, Many, Named, One, Size, Text, TextTable, Texts, Truth, Word};
+use super::{Key, Section, key};
+
+const fn section(name: &'static str, keys: &'static [Key]) -> Section {
+    Section { name, keys, exactly_one: false }
+}
+
+pub(super) const SECTIONS: &[Section] = &[
+    section("", FILE),
+    section("listen", LISTEN),
+    section("store", STORE),
+    section("admin", ADMIN),
+    section("route", ROUTE),
+    section("child", CHILD),
+    section("sender", SENDER),
+    section("smtp", SMTP),
+    Section { name: "secret", keys: SECRET, exactly_one: true },
+    section("monitor", MONITOR),
+    section("token_refresh", TOKEN_REFRESH),
+    section("limits", LIMITS),
+    section("log", LOG),
+];
+
+const FILE: &[Key] = &[
+    key("listen", Many("listen"), "Where messages come in"),
+    key("store", One("store"), "The database"),
+    key("admin", One("admin"), "Where a running mag can be looked at; without it, nowhere"),
+    key("route", One("route"), "The root route: it takes every message"),
+    key("senders", Named("sender"), "Who can be told; without it, the console"),
+    key("monitors", Named("monitor"), "HTTP endpoints that are polled and become messages"),
+    key("limits", One("limits"), "Bounds"),
+    key("log", One("log"), "How mag speaks about itself, on standard error"),
+];
+
+const LISTEN: &[Key] = &[
+    key("address", Text, "HOST:PORT").required(),
+    key("protocol", Word(&["auto"]), "Told apart by the first bytes").or(r#""auto""#),
+];
+
+const STORE: &[Key] = &[
+    key("path", Text, "The file, relative to this one, or \":memory:\", which keeps nothing").or(r#""mag.db""#),
+    key("keep", Duration, "How long what was told stays to be looked at").or(r#""30d""#),
+    key("ids", Count(1), "How many ids of messages are remembered, so that one that is sent again is counted once")
+        .or("1000000"),
+    key("ids_keep", Duration, "For how long").or(r#""24h""#),
+];
+
+const ADMIN: &[Key] = &[key("address", Text, "HOST:PORT, only on the loopback").or(r#""127.0.0.1:3051""#)];
+
+const GROUP_BY: Key =
+    key("group_by", Texts, "Messages with equal fields count together: kind, text, severity, source, labels.NAME");
+const MAX_MESSAGES: Key = key("max_messages", Count(1), "A group that reaches this is told at once");
+const TIME_LIMIT: Key =
+    key("time_limit", Duration, "Else all open groups together, this long after the first one opened");
+const SENDERS: Key = key("senders", Texts, "Who is told; an empty list counts and tells nobody");
+const FLUSH_ON_STOP: Key =
+    key("flush_on_stop", Truth, "Tell open groups when mag stops, instead of going on at the next start");
+const ROUTES: Key = key("routes", Many("child"), "Routes below: the first one that matches takes a message");
+
+const ROUTE: &[Key] = &[
+    GROUP_BY.or(r#"["kind", "text"]"#),
+    MAX_MESSAGES.or("30"),
+    TIME_LIMIT.or(r#""30s""#),
+    SENDERS,
+    FLUSH_ON_STOP.or("false"),
+    ROUTES,
+];
+
+const CHILD: &[Key] = &[
+    key("name", Text, "What the route is called across restarts; else its matchers"),
+    key("match", Texts, "Matchers, all of which must hold: = != =~ !~ on kind, severity, source, text and labels"),
+    key("continue", Truth, "Whether later routes beside this one are asked too").or("false"),
+    GROUP_BY,
+    MAX_MESSAGES,
+    TIME_LIMIT,
+    SENDERS,
+    FLUSH_ON_STOP,
+    ROUTES,
+];
+
+const SENDER: &[Key] = &[
+    key("plugin", Text, "console, slack, email, webhook, or the path of a component: \"./my.wasm\"").required(),
+    key("config", Free, "What the plugin wants; `mag check` knows. ${secret:NAME} stands for a secret"),
+    key("secrets", Named("secret"), "Values that the plugin never sees, by name"),
+    key("timeout", Duration, "One attempt, at most 60s").or(r#""10s""#),
+    key("rate", Text, "Attempts: N/s, N/m or N/h; slack and email 20/m, webhook 10/s, console unlimited, others 1/s"),
+    key("burst", Count(1), "Attempts that may follow each other at once").or("5"),
+    key("concurrency", Count(1), "Attempts under way at a time").or("1"),
+    key("give_up_after", Duration, "How long a notification is tried before it is a dead letter").or(r#""24h""#),
+    key(
+        "style",
+        Word(&["digest", "living"]),
+        "All groups in one notification, or one message a group that is kept up to date",
+    )
+    .or(r#""digest""#),
+    key("repeat_after", Duration, "With style = \"living\": after this long a new message is posted, 24h unless given"),
+    key("fallback", Text, "The sender that tells what this one cannot"),
+    key("fallback_after", Duration, "With fallback: after this long without a delivery, 5m unless given"),
+    key("allow", Texts, "Origins that the plugin may reach beyond those in its config"),
+    key("allow_private", Truth, "Whether it may reach private addresses behind names that were not typed here")
+        .or("false"),
+    key("smtp", One("smtp"), "The server for a plugin that sends mail"),
+];
+
+const SMTP: &[Key] = &[
+    key("url", Text, "smtps://HOST or smtp://HOST, with a port if it is not the usual one").required(),
+    key("username", Text, "The name to log in with; the password is secrets.smtp_password"),
+    key(
+        "tls",
+        Word(&["auto", "required", "none"]),
+        "auto: smtps is TLS; smtp with a user needs STARTTLS, else takes it",
+    )
+    .or(r#""auto""#),
+];
+
+const SECRET: &[Key] = &[
+    key("env", Text, "The environment variable that holds it"),
+    key("file", Text, "The file that holds it, relative to this one"),
+];
+
+const MONITOR: &[Key] = &[
+    key("url", Text, "What is polled").required(),
+    key("headers", TextTable, "Sent with each poll; ${secret:NAME} stands for a secret"),
+    key("secrets", Named("secret"), "Values for the headers, by name"),
+    key("interval", Duration, "Between two polls").or(r#""5m""#),
+    key("keep", Count(2), "Snapshots compared").or("3"),
+    key("items", Text, "JSON pointer to the list").required(),
+    key("id", Text, "JSON pointer inside an item").required(),
+    key("value", Text, "JSON pointer inside an item, to a number").required(),
+    key("alert_if", Text, "\"delta < 1000\", of the sum over the ids that this poll and the one before share")
+        .required(),
+    key("text", Text, "The message, with {delta} and {seconds}").required(),
+    key("token_refresh", One("token_refresh"), "How secrets.token is renewed"),
+];
+
+const TOKEN_REFRESH: &[Key] = &[
+    key("url", Text, "Gets a POST of {\"token\": old}, answers {\"token\": new}").required(),
+    key("every", Duration, "How often").required(),
+];
+
+const LIMITS: &[Key] = &[
+    key("connections", Count(1), "Connections at a time; more are closed at once").or("10000"),
+    key("line", Size, "A longer classic text is cut; at most 64KiB").or(r#""64KiB""#),
+    key("groups", Count(1), "Open groups; what would open more is counted together, and says so").or("100000"),
+    key("queue", Count(1), "Groups that wait for one sender; more count together, in one entry a route").or("100000"),
+];
+
+const LOG: &[Key] = &[
+    key("format", Word(&["text", "json"]), "For people or for programs").or(r#""text""#),
+    key("level", Text, "error, warn, info, debug or trace").or(r#""info""#),
+];
