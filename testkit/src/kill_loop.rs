@@ -19,8 +19,10 @@ use crate::process::{Home, Mag};
 use crate::{now, wait_for};
 
 mod clients;
+mod resender;
 
 use clients::Clients;
+use resender::Resender;
 
 /// Of one attempt, so that a destination that hangs costs little of a run.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -67,6 +69,10 @@ pub struct Report {
     pub lost: u64,
     /// Messages that are somewhere and were never sent.
     pub twice: u64,
+    /// Messages with an id, each counted once.
+    pub with_ids: u64,
+    /// How many of these were sent again because their ack had not come.
+    pub sent_again: u64,
     /// Notifications that came again after they had been taken, with the same id and content.
     pub resends: u64,
     /// Answers that left open whether a notification was taken.
@@ -91,6 +97,7 @@ impl fmt::Display for Report {
         writeln!(f, "told by the fallback    {}", self.escalated)?;
         writeln!(f, "dead letters, messages  {}", self.dead)?;
         writeln!(f, "notifications           {}", self.notifications)?;
+        writeln!(f, "with an id              {}, {} of them sent again", self.with_ids, self.sent_again)?;
         writeln!(f, "lost                    {}", self.lost)?;
         writeln!(f, "counted twice           {}", self.twice)?;
         writeln!(f, "resends, same id        {}", self.resends)?;
@@ -146,6 +153,7 @@ struct Rig {
     home: Home,
     destinations: Vec<(&'static str, Destination)>,
     oracle: Oracle,
+    resender: Resender,
     kills: u32,
     stops: u32,
 }
@@ -163,6 +171,7 @@ impl Rig {
             home: Home::new(&plan.binary, plan.cache.as_deref())?,
             destinations: started.collect::<anyhow::Result<_>>()?,
             oracle: Oracle::new(&SENDERS, &[FALLBACK]),
+            resender: Resender::default(),
             kills: 0,
             stops: 0,
         })
@@ -204,16 +213,20 @@ impl Rig {
             5 => self.under_load(run, Self::stop)?,
             _ => self.under_load(run, Self::kill)?,
         };
-        self.look(run, &sent)
+        self.look(run, &sent)?;
+        if run.is_multiple_of(10) { self.verify(run) } else { Ok(()) }
     }
 
     fn under_load(&mut self, run: u32, end: fn(&mut Self, Mag) -> anyhow::Result<()>) -> anyhow::Result<Sent> {
         let mag = self.home.start()?;
-        let clients = Clients::start(mag.address(), run, self.chance.u64(..));
+        let resender = std::mem::take(&mut self.resender);
+        let clients = Clients::start(mag.address(), run, self.chance.u64(..), resender);
         // The moment of the kill is chance on purpose.
         thread::sleep(Duration::from_millis(self.chance.u64(0..1_200)));
         end(self, mag)?;
-        clients.end()
+        let (sent, resender) = clients.end()?;
+        self.resender = resender;
+        Ok(sent)
     }
 
     fn kill(&mut self, mag: Mag) -> anyhow::Result<()> {
@@ -244,7 +257,7 @@ impl Rig {
         let books = Books::open(&self.home.path("mag.db"))?;
         let left = || Ok((books.under_way()? == 0).then_some(()));
         wait_for("everything to be told", DRAIN_LIMIT, left)?;
-        let mut sent = Sent::default();
+        let mut sent = self.resender.finish(mag.address())?;
         clients::send_acknowledged(mag.address(), FRESH, &mut sent)?;
         wait_for("a fresh message to be told", FRESH_LIMIT, || {
             let mut senders = self.destinations.iter().filter(|(name, _)| SENDERS.contains(name));
@@ -253,7 +266,19 @@ impl Rig {
         })?;
         drop(books);
         mag.stop()?;
-        self.look(run, &sent)
+        self.look(run, &sent)?;
+        self.oracle.must_be_exactly(&self.resender.counts());
+        self.verify(run)
+    }
+
+    /// mag's own check of its file must find nothing either.
+    fn verify(&mut self, run: u32) -> anyhow::Result<()> {
+        let verified = self.home.runs(&["verify", "mag.db"])?;
+        if !verified.status.success() {
+            let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+            self.oracle.wrong.push(format!("after run {run}: mag verify says: {said}"));
+        }
+        Ok(())
     }
 
     fn report(self) -> Report {
@@ -266,6 +291,8 @@ impl Rig {
             dead: self.oracle.dead(),
             lost: self.oracle.lost,
             twice: self.oracle.twice,
+            with_ids: self.resender.counts().values().sum(),
+            sent_again: self.resender.again,
             wrong: self.oracle.wrong,
             ..Report::default()
         };

@@ -207,6 +207,19 @@ impl Oracle {
         }
     }
 
+    /// Each of these texts must be there exactly so often, for every sender.
+    pub fn must_be_exactly(&mut self, counts: &BTreeMap<String, u64>) {
+        for (sender, (text, expected)) in self.senders.iter().flat_map(|sender| counts.iter().map(move |c| (sender, c)))
+        {
+            let found = count(&self.accounted, &(sender.clone(), text.clone()));
+            self.lost += expected.saturating_sub(found);
+            self.twice += found.saturating_sub(*expected);
+            if found != *expected {
+                self.wrong.push(format!("{sender}, {text:?}: {found} messages, exactly {expected} were sent"));
+            }
+        }
+    }
+
     /// Messages that were given up, for all senders.
     #[must_use]
     pub fn dead(&self) -> u64 {
@@ -273,6 +286,16 @@ mod tests {
         let (few, many) = (look(3, &heard), look(8, &heard));
         assert_eq!((few.lost, few.twice, few.wrong.len()), (1, 0, 1), "{:?}", few.wrong);
         assert_eq!((many.lost, many.twice, many.wrong.len()), (0, 1, 1), "{:?}", many.wrong);
+    }
+
+    #[test]
+    fn what_must_be_there_exactly_is_neither_more_nor_less() {
+        let check = |expected: u64| {
+            let mut oracle = look(5, &Heard::with_taken("n1", &[("a", 2)]));
+            oracle.must_be_exactly(&BTreeMap::from([("a".to_owned(), expected)]));
+            (oracle.lost, oracle.twice, oracle.wrong.len())
+        };
+        assert_eq!([check(7), check(8), check(6)], [(0, 0, 0), (1, 0, 1), (0, 1, 1)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
@@ -96,6 +96,16 @@ impl Home {
         let mut said = Vec::new();
         log.read_to_end(&mut said).context("cannot read mag's log")?;
         Ok(String::from_utf8_lossy(&said).into_owned())
+    }
+
+    /// Runs a command of mag in the folder, to its end.
+    ///
+    /// # Errors
+    /// The binary cannot be run.
+    pub fn runs(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.output().with_context(|| format!("cannot start {}", self.binary.display()))
     }
 
     /// Starts mag and waits for nothing; where it listens is not known.

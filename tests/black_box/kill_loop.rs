@@ -15,6 +15,7 @@ fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
     assert_eq!((report.lost, report.twice), (0, 0), "{report}");
     assert_eq!(report.wrong, [""; 0], "{report}");
     // The faults were there, and so was the load.
+    assert!(report.sent_again > 0 && report.with_ids > report.sent_again, "{report}");
     assert!(report.kills >= 15 && report.acknowledged > 5_000 && report.resends + report.unclear > 0, "{report}");
 }
 

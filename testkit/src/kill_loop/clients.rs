@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
+use super::resender::Resender;
 use super::{Arc, AtomicBool, Duration, Ordering, thread};
 use crate::oracle::Sent;
 
@@ -23,10 +24,11 @@ const BURST: usize = 200;
 pub(super) struct Clients {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<Sent>>,
+    resender: JoinHandle<(Resender, Sent)>,
 }
 
 impl Clients {
-    pub(super) fn start(address: SocketAddr, run: u32, seed: u64) -> Self {
+    pub(super) fn start(address: SocketAddr, run: u32, seed: u64, mut resender: Resender) -> Self {
         let over = Arc::<AtomicBool>::default();
         let threads = (0..WITH_ACKS + WITHOUT).map(|n| {
             let client = Client { address, run, chance: fastrand::Rng::with_seed(seed ^ n), over: Arc::clone(&over) };
@@ -36,18 +38,24 @@ impl Clients {
                 _ => thread::spawn(move || client.without(classic)),
             }
         });
-        Self { threads: threads.collect(), over }
+        let resender = thread::spawn(move || {
+            let sent = resender.run(address);
+            (resender, sent)
+        });
+        Self { threads: threads.collect(), over, resender }
     }
 
-    /// What they sent, once mag is gone.
-    pub(super) fn end(self) -> anyhow::Result<Sent> {
+    /// What they sent, once mag is gone, and what one of them will send again.
+    pub(super) fn end(self) -> anyhow::Result<(Sent, Resender)> {
         // Another process may be given the port that mag had.
         self.over.store(true, Ordering::SeqCst);
         let mut all = Sent::default();
         for client in self.threads {
             all.add(client.join().ok().context("a client panicked")?);
         }
-        Ok(all)
+        let (resender, sent) = self.resender.join().ok().context("a client panicked")?;
+        all.add(sent);
+        Ok((all, resender))
     }
 }
 
@@ -186,7 +194,7 @@ impl Acked {
     }
 }
 
-fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+pub(super) fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LIMIT))?;
