@@ -308,6 +308,8 @@ pub struct Limits {
     pub groups: usize,
     /// Groups that wait for one sender.
     pub queue: u64,
+    /// Bytes of the database file; `None`: as large as the disk allows.
+    pub store: Option<u64>,
 }
 
 /// `[log]`.

@@ -188,6 +188,7 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
     let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
     let settings = store::Settings {
         queue: config.limits.queue,
+        max_bytes: config.limits.store,
         ids: Memory { ids: config.store.ids, keep_ms: as_millis(config.store.ids_keep) },
         ..store::Settings::new(config.store.path.as_deref())
     };
@@ -241,7 +242,8 @@ fn take_in(
     stop: &CancellationToken,
     counters: &Arc<Counters>,
 ) -> JoinSet<()> {
-    let settings = ingest::Settings { connections: config.limits.connections, line: config.limits.line };
+    let connections = ingest::handles::connections(config.limits.connections, handles_of_others(config));
+    let settings = ingest::Settings { connections, line: config.limits.line };
     let mut tasks = JoinSet::new();
     for listener in listeners {
         let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());
@@ -249,6 +251,12 @@ fn take_in(
         tasks.spawn(ingest::serve(listener, settings, batches, clock, stop, counters));
     }
     tasks
+}
+
+/// Handles that senders and the admin interface may need at a time.
+fn handles_of_others(config: &Config) -> usize {
+    let senders = config.senders.iter().map(|sender| sender.concurrency + limits::IDLE_CONNECTIONS);
+    senders.sum::<usize>() + config.monitors.len() + config.admin.as_ref().map_or(0, |_| limits::ADMIN_CONNECTIONS)
 }
 
 fn poll(

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Episode, sleep_until};
+use crate::limits;
 use crate::message::{Ack, Batch, RouteIndex};
 use crate::store::{Committed, Stopped, Store};
 use crate::telemetry::metrics::Metrics;
@@ -77,6 +78,7 @@ impl Pace {
 struct Watch {
     metrics: Metrics,
     overflow: Episode,
+    saturated: Episode,
 }
 
 impl Watch {
@@ -84,6 +86,12 @@ impl Watch {
         let noticed = core.take_noticed();
         if noticed == Noticed::default() {
             return;
+        }
+        if noticed.saturated > 0 && self.saturated.begins(now) {
+            tracing::error!(
+                most = limits::ROUTE_MESSAGES,
+                "a route has counted as many messages as can be counted, what comes to it counts once, whatever `count` says"
+            );
         }
         self.metrics.known_ids.inc_by(noticed.known);
         self.metrics.refused_ids.inc_by(noticed.refused);
@@ -110,7 +118,8 @@ pub async fn run(
     mut batches: mpsc::Receiver<Batch>,
     clock: Clock,
 ) -> Result<(), Stopped> {
-    let mut watch = Watch { metrics: store.metrics().clone(), overflow: Episode::default() };
+    let mut watch =
+        Watch { metrics: store.metrics().clone(), overflow: Episode::default(), saturated: Episode::default() };
     let mut pace = Pace::new();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;

@@ -22,6 +22,7 @@ use crate::message::Batch;
 mod buffer;
 mod connection;
 mod counters;
+pub mod handles;
 mod merge;
 mod replies;
 

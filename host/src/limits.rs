@@ -53,6 +53,8 @@ pub const STOP_WRITE_MILLIS: u64 = 2_000;
 pub const KEEPALIVE_SECONDS: u64 = 60;
 /// Read buffers kept for the next connection that has something to read; idle ones hold none.
 pub const SPARE_BUFFERS: usize = 16;
+/// Handles that connections may not take: the store's files, standard output, what a start opens.
+pub const RESERVED_HANDLES: usize = 64;
 /// Between two log lines about refused connections.
 pub const REFUSAL_LOG_SECONDS: u64 = 10;
 /// How long accepting pauses when the system has no handle left.
@@ -70,6 +72,9 @@ pub const SWEEP_WINDOWS: usize = 1_000;
 /// Windows that closed by count and wait for the next commit; at this many the engine takes no more messages.
 pub const PENDING_CLOSED: usize = 10_000;
 
+/// A route that has counted this many messages counts each further entry once, so that no sum of them can be more than
+/// SQLite's largest integer, also when fallbacks are told of them again.
+pub const ROUTE_MESSAGES: u64 = 1 << 60;
 /// Ids that wait for the next commit; at this many the engine takes no more messages.
 pub const PENDING_IDS: usize = 100_000;
 /// Batches that wait for the next commit to be acknowledged; at this many the engine takes no more messages.

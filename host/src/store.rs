@@ -171,6 +171,8 @@ pub struct Recovered {
     pub next_row: i64,
     /// The ids that came before.
     pub ids: Ids,
+    /// Messages that each route ever took in.
+    pub accepted: Vec<(String, u64)>,
 }
 
 /// A commit that is on disk.

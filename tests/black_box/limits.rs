@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::support::{Home, Mag, Receiver, classic, ndjson};
+use super::support::{Home, Mag, Receiver, Wire, classic, ndjson};
 
 /// A webhook that gets everything, and these settings of limits and of the root route.
 fn config(receiver: &Receiver, limits: &str, route: &str) -> String {
@@ -79,4 +79,47 @@ fn what_finds_no_room_in_a_queue_is_told_exactly_once_the_destination_takes_more
     assert_eq!(told(&receiver.request(2).json()), counts(&[("a", 1), ("b", 1), (others, 3)]));
     let home = mag.stops();
     assert_eq!(home.store().account("root", "hook").told, 6);
+}
+
+#[test]
+fn connections_never_take_the_handles_that_the_store_and_the_senders_need() {
+    let receiver = Receiver::start();
+    let home = Home::with(&config(&receiver, "", "max_messages = 1")).with_handles(110);
+    let mag = home.start();
+    // 64 in reserve, and two for the sender.
+    mag.says("at most 44 connections at a time instead of 10000: the process may open 110 files");
+    let mut wires: Vec<Wire> = (0..44).map(|_| Wire::with_acks(mag.address())).collect();
+    for (n, wire) in wires.iter_mut().enumerate() {
+        wire.writes(format!("{{\"text\":\"{n}\"}}\n").as_bytes());
+        wire.is_acked(1);
+    }
+    assert!(!mag.wire().ends_orderly(), "one too many is closed at once");
+    receiver.gets("everything, while all connections are open", |requests| {
+        let told: u64 = requests.iter().map(|request| told(&request.json()).values().sum::<u64>()).sum();
+        (told == 44).then_some(())
+    });
+    drop(wires);
+    mag.stops();
+}
+
+#[test]
+fn the_store_takes_nothing_new_beyond_its_limit_and_deliveries_go_on() {
+    let receiver = Receiver::start();
+    let small =
+        config(&receiver, "store = \"1MiB\"", "group_by = [\"text\"]\nmax_messages = 1000000\ntime_limit = \"1h\"");
+    let mag = Mag::with(&small);
+    let mut wire = Wire::with_acks(mag.address());
+    let text = "x".repeat(4_000);
+    let mut sent = 0;
+    while sent < 1_000 && wire.writes_while_open(format!("{{\"text\":\"{sent} {text}\"}}\n").as_bytes()) {
+        sent += 1;
+    }
+    mag.says("`[limits] store` is reached");
+    let home = mag.crashes();
+    home.configure(&small.replace("1MiB", "64MiB"));
+    let mag = home.start();
+    let mut wire = Wire::with_acks(mag.address());
+    wire.writes(b"{\"text\":\"there is room again\"}\n");
+    wire.is_acked(1);
+    mag.stops();
 }

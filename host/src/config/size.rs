@@ -6,10 +6,26 @@ use super::typed::Value;
 
 /// A size of 1 to `most` bytes.
 pub(super) fn read(value: &Value<'_>, most: usize) -> Option<usize> {
-    let size = value.parse("a size like \"64KiB\"", |text| text.parse::<ByteSize>().ok())?;
-    let bytes = usize::try_from(size.as_u64()).ok().filter(|bytes| (1..=most).contains(bytes));
+    let bytes = usize::try_from(typed(value)?).ok().filter(|bytes| (1..=most).contains(bytes));
     if bytes.is_none() {
-        value.expected(&format!("1 B to {}", ByteSize::b(most as u64).display().iec()));
+        value.expected(&format!("1 B to {}", shown(most as u64)));
     }
     bytes
+}
+
+/// A size of `least` bytes or more.
+pub(super) fn at_least(value: &Value<'_>, least: u64) -> Option<u64> {
+    let bytes = Some(typed(value)?).filter(|bytes| *bytes >= least);
+    if bytes.is_none() {
+        value.expected(&format!("{} or more", shown(least)));
+    }
+    bytes
+}
+
+fn typed(value: &Value<'_>) -> Option<u64> {
+    value.parse("a size like \"64KiB\"", |text| text.parse::<ByteSize>().ok()).map(|size| size.as_u64())
+}
+
+fn shown(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
 }

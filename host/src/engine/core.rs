@@ -28,6 +28,8 @@ struct Running {
 pub struct Noticed {
     /// Messages that went into overflow groups.
     pub overflowed: u64,
+    /// Entries that count once because their route has counted all that can be counted.
+    pub saturated: u64,
     /// Messages that came before, by their ids.
     pub known: u64,
     /// Messages refused because another one came under their id.
@@ -63,6 +65,8 @@ pub struct Core {
     /// What the store did not know of windows when their route's clock rang. It is written before the first of them is
     /// closed, so that every commit holds all that came before it, however long a sweep takes.
     swept: Vec<WindowChange>,
+    /// Messages that each route ever counted, about: so that no sum of them overflows.
+    accepted: Vec<u64>,
     ids: Ids,
     /// Ids of messages that are counted in what the store does not know yet.
     fresh_ids: Vec<SavedId>,
@@ -83,6 +87,7 @@ impl Core {
     #[must_use]
     pub fn new(routes: Routes, next_row: i64, groups: usize) -> Self {
         Self {
+            accepted: vec![0; routes.iter().count()],
             routes,
             windows: Windows::new(next_row, groups),
             clocks: BTreeMap::new(),
@@ -105,6 +110,12 @@ impl Core {
     pub fn restore(&mut self, recovered: &mut Recovered, now: Millis, at: Instant) -> Restored {
         let mut restored = Restored::default();
         self.ids = std::mem::take(&mut recovered.ids);
+        for (route, accepted) in std::mem::take(&mut recovered.accepted) {
+            let index = self.routes.find(&route);
+            if let Some(place) = index.and_then(|index| self.accepted.get_mut(index.0)) {
+                *place = accepted;
+            }
+        }
         for saved in recovered.windows.drain(..) {
             restored.groups += 1;
             restored.messages = restored.messages.saturating_add(saved.count);
@@ -173,6 +184,19 @@ impl Core {
         self.routes.of(&entry.message, &mut taken);
         for index in &taken {
             let route = self.routes.get(*index);
+            let once;
+            let entry = match self.accepted.get_mut(index.0) {
+                Some(accepted) if *accepted >= limits::ROUTE_MESSAGES => {
+                    self.noticed.saturated += 1;
+                    once = Entry { count: 1, ..entry.clone() };
+                    &once
+                }
+                Some(accepted) => {
+                    *accepted = accepted.saturating_add(entry.count);
+                    entry
+                }
+                None => entry,
+            };
             let counted = self.windows.count(key(*index, route), entry, route.max_messages, now);
             let full = counted.count >= route.max_messages && !counted.overflow;
             if counted.overflow {

@@ -12,7 +12,7 @@ use crate::message::{Millis, Reason};
 
 /// Writes a delivery that was just frozen, with its first attempt begun.
 pub(super) fn insert(conn: &Connection, delivery: &Delivery, living: bool, now: Millis) -> Result<()> {
-    let told: u64 = delivery.groups.iter().map(|group| group.count).sum();
+    let told = delivery.groups.iter().fold(0_u64, |told, group| told.saturating_add(group.count));
     conn.prepare_cached(
         "INSERT INTO deliveries (id, sender, state, attempt, groups, messages, omitted_groups, omitted_messages, created,
            living, previous) VALUES (?1, ?2, 'sending', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

@@ -89,3 +89,10 @@ impl Moves {
         Ok(())
     }
 }
+
+/// Messages that each route took in, for whichever of its senders that were most.
+pub(super) fn accepted(conn: &Connection) -> Result<Vec<(String, u64)>> {
+    let mut statement = conn.prepare("SELECT route, max(accepted) FROM ledger GROUP BY route")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, super::rows::read_uint(row, 1)?)))?;
+    rows.collect()
+}

@@ -54,6 +54,7 @@ pub(super) fn recover(
         buried,
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
         ids: identities::load(conn, ids)?,
+        accepted: ledger::accepted(conn)?,
     };
     Ok((routing, recovered))
 }

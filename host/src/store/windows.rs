@@ -103,7 +103,7 @@ fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, 
     conn.prepare_cached(
         "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen, updated)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT DO UPDATE SET total = total + ?4, first_seen = min(first_seen, ?5),
+         ON CONFLICT DO UPDATE SET total = min(total + ?4, 9223372036854775807), first_seen = min(first_seen, ?5),
            last_seen = max(last_seen, ?6), updated = ?7",
     )?
     .execute(params![

@@ -60,6 +60,7 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) struct Home {
     folder: Arc<TempDir>,
     env: Vec<(String, String)>,
+    handles: Option<u32>,
     heard: Vec<String>,
     nobody_reads: bool,
 }
@@ -70,6 +71,7 @@ impl Home {
         let home = Self {
             folder: Arc::new(TempDir::new().expect("a temporary folder")),
             env: Vec::new(),
+            handles: None,
             heard: Vec::new(),
             nobody_reads: false,
         };
@@ -97,6 +99,12 @@ impl Home {
     /// Sets a variable of mag's environment, which is otherwise nearly empty.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts mag with this limit of open files, which it cannot raise.
+    pub(crate) fn with_handles(mut self, handles: u32) -> Self {
+        self.handles = Some(handles);
         self
     }
 
@@ -151,7 +159,15 @@ impl Home {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = match self.handles {
+            None => Command::new(binary()),
+            Some(handles) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -n {handles}; exec \"$0\" \"$@\"");
+                shell.args(["-c", &limited]).arg(binary());
+                shell
+            }
+        };
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("HOME", self.folder.path()).env("XDG_CACHE_HOME", cache_folder());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));

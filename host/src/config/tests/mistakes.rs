@@ -339,7 +339,7 @@ fn what_a_later_version_has_is_refused_by_that_name() {
     };
     not_yet("[[listen]]\naddress = \"a:1\"", &["tls", "token", "labels", "trust_proxy"]);
     not_yet("[store]\npath = \"a\"", &["on_damage"]);
-    let limits = ["connections_per_address", "idle_timeout", "groups_per_source", "store"];
+    let limits = ["connections_per_address", "idle_timeout", "groups_per_source"];
     not_yet("[limits]\nconnections = 3", &limits);
 }
 

@@ -146,3 +146,29 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_route_that_has_counted_all_that_can_be_counted_goes_on_and_balances() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&root(30), &path);
+    rig.acknowledged(vec![entry("a", 1)]).await;
+    rig.stop().await;
+    let conn = rusqlite::Connection::open(&path).expect("the file opens");
+    conn.execute_batch(
+        "UPDATE ledger SET accepted = accepted + (1 << 60) - 5, told = told + (1 << 60) - 5;
+         INSERT INTO groups SELECT group_id, route, text, 9223372036854775807, 0, 0, 0 FROM windows;",
+    )
+    .expect("the file is changed");
+    drop(conn);
+    let rig = Rig::start(&root(30), &path);
+    for count in [29, 1_000_000_000, 1_000_000_000] {
+        rig.acknowledged(vec![entry("a", count), entry("b", count)]).await;
+    }
+    let delivery = rig.told("console").await;
+    let told = counts(&delivery);
+    assert_eq!((told["a"], delivery.groups[0].total), (30, i64::MAX.unsigned_abs()));
+    rig.pass(Duration::from_secs(30)).await;
+    assert_eq!(counts(&rig.told("console").await), BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 3)]));
+    rig.stop().await;
+    balanced(&path);
+}
