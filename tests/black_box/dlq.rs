@@ -192,6 +192,18 @@ fn a_test_that_fails_says_why_once_and_leaves_no_dead_letter() {
 }
 
 #[test]
+fn a_test_of_a_sender_that_is_not_ready_says_how_it_is() {
+    let config = "[admin]\naddress = \"127.0.0.1:0\"\n[senders.team]\nplugin = \"slack\"\nallow_private = true\n\
+                  config = { channel = \"#ops\", api_url = \"http://127.0.0.1:1/\" }\nsecrets.token = { env = \"HOME\" }\n";
+    let mag = Mag::with(config);
+    mag.says("not ready");
+    let address = mag.admin().address();
+    let late = mag.home().runs(&["test", "notify", "team", "--timeout", "300ms", "--admin", &address]);
+    late.must_fail_with(1, &["sender team has not told it in 300ms, it is not-ready, sender team (plugin slack "]);
+    mag.stops();
+}
+
+#[test]
 fn status_is_one_screen_of_what_a_running_mag_is_at() {
     let receiver = Receiver::start();
     let mag = Mag::with(&config(&receiver, "hook"));
@@ -214,6 +226,8 @@ fn without_admin_and_without_a_store_it_is_said_what_is_missing() {
     home.runs(&["dlq", "replay", "--all"]).must_fail_with(75, &["--admin"]);
     let mag = home.start();
     let status = mag.home().runs(&["status"]);
-    status.must_fail_with(75, &["the config has no [admin]", &format!("process {} has the store", mag.pid())]);
+    status.must_fail_with(75, &["the config has no [admin]"]);
+    let first = format!("runs as process {}, unasked; this is what its store says", mag.pid());
+    assert!(status.stdout.contains(&first), "{status:#?}");
     mag.stops();
 }

@@ -186,7 +186,7 @@ pub struct LetterReport {
     pub code: Option<String>,
     /// The last failure in words.
     pub error: Option<String>,
-    /// The text of its first group.
+    /// The beginning of its first group's text.
     pub text: Option<String>,
 }
 

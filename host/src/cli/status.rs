@@ -28,50 +28,48 @@ pub(super) fn run(args: &StatusArgs, config: Option<&Path>) -> ExitCode {
         Ok(mag) => mag,
         Err(exit) => return exit,
     };
-    let (status, exit) = match mag.get::<Status>("/api/v1/status") {
+    let (status, exit, holder) = match mag.get::<Status>("/api/v1/status") {
         Ok(status) => {
             let ready = status.ready.as_deref() == Some("ready");
-            (Some(status), if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            (Some(status), if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE }, None)
         }
         Err(error) if error.is_away() => {
             complain(&format!("mag: {error}"));
-            (left_behind(&mag), ExitCode::from(EXIT_TEMPORARY))
+            let (status, holder) = left_behind(&mag);
+            (status, ExitCode::from(EXIT_TEMPORARY), holder)
         }
         Err(error) => {
             complain(&format!("mag: {error}"));
-            (None, error.exit())
+            (None, error.exit(), None)
         }
     };
     match status {
         Some(status) if args.json => print_json(&status),
-        Some(status) => print(&screen(&status, &Clock::system())),
+        Some(status) => print(&screen(&status, holder.as_deref(), &Clock::system())),
         None => {}
     }
     exit
 }
 
-/// What the store's file says, when there is one.
-fn left_behind(mag: &Mag) -> Option<Status> {
-    let path = mag.config.as_ref()?.store.path.clone()?;
+/// What the store's file says, when there is one, and which process has it.
+fn left_behind(mag: &Mag) -> (Option<Status>, Option<String>) {
+    let Some(path) = mag.config.as_ref().and_then(|config| config.store.path.clone()) else { return (None, None) };
     if !path.exists() {
         complain(&format!("mag: there is no store at {} either", path.display()));
-        return None;
-    }
-    if let Some(pid) = store::holder(&path) {
-        complain(&format!("mag: process {pid} has the store {}, its [admin] cannot be asked", path.display()));
+        return (None, None);
     }
     match store::look(&path, |reader| Ok((reader.overview()?, reader.sizes()?))) {
-        Ok((overview, sizes)) => Some(Status::of_file(overview, &path, sizes)),
+        Ok((overview, sizes)) => (Some(Status::of_file(overview, &path, sizes)), store::holder(&path)),
         Err(error) => {
             complain(&format!("mag: {}: {error}", path.display()));
-            None
+            (None, None)
         }
     }
 }
 
 /// All of it, in lines of 80 columns.
-fn screen(status: &Status, clock: &Clock) -> String {
-    let mut lines = vec![first(status, clock)];
+fn screen(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
+    let mut lines = vec![first(status, holder, clock)];
     let (groups, messages) = status.open.iter().fold((0, 0), |(g, m), open| (g + open.groups, m + open.messages));
     lines.push(format!("counting  {}, {}", count(groups, "group"), count(messages, "message")));
     if let Some(intake) = &status.intake {
@@ -109,9 +107,10 @@ fn screen(status: &Status, clock: &Clock) -> String {
     lines.join("\n") + "\n"
 }
 
-fn first(status: &Status, clock: &Clock) -> String {
+fn first(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
     let Some(started) = status.started else {
-        return format!("mag {} is not running; this is what its store says", status.version);
+        let who = holder.map_or_else(|| "is not running".to_owned(), |pid| format!("runs as process {pid}, unasked"));
+        return format!("mag {} {who}; this is what its store says", status.version);
     };
     let up = span(clock.now().saturating_sub(started.0));
     format!("mag {} runs for {up}, {}", status.version, status.ready.as_deref().unwrap_or("unknown"))
@@ -178,7 +177,7 @@ mod tests {
             ..Overview::default()
         };
         let clock = Clock::derived(now);
-        let screen = screen(&Status::of_file(overview, Path::new(&long), (1_234_567, 0)), &clock);
+        let screen = screen(&Status::of_file(overview, Path::new(&long), (1_234_567, 0)), None, &clock);
         for line in screen.lines() {
             assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
         }

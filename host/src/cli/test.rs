@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::ask::{Mag, Unanswered, Where};
 use super::words::line;
 use super::{complain, print};
-use crate::admin::{DeliveryReport, Queued};
+use crate::admin::{DeliveryReport, Queued, Status};
 use crate::clock::Clock;
 
 /// Tests.
@@ -70,12 +70,22 @@ fn notify(mag: &Mag, args: &NotifyArgs) -> Result<String, Unanswered> {
             return Err(Unanswered::Refused(line(why, 1_000)));
         }
         if begun.elapsed() >= args.timeout {
-            let waited = humantime::format_duration(args.timeout);
-            return Err(Unanswered::Refused(format!(
-                "sender {sender} has not told it in {waited}, `mag status` shows how it is; the test stays queued, id {}",
-                queued.id
-            )));
+            return Err(too_late(mag, args, &queued.id));
         }
         std::thread::sleep(LOOK_EVERY);
     }
+}
+
+/// Why nothing was told yet, as far as the sender says it.
+fn too_late(mag: &Mag, args: &NotifyArgs, id: &str) -> Unanswered {
+    let status = mag.get::<Status>("/api/v1/status").ok();
+    let sender = status.and_then(|status| status.senders.into_iter().find(|sender| sender.name == args.sender));
+    let state = sender.as_ref().map_or("unknown", |sender| sender.health.as_str());
+    let failure = sender.as_ref().and_then(|sender| sender.last_failure.as_ref());
+    let failure = failure.map_or_else(String::new, |failure| format!(", {}", line(&failure.error, 1_000)));
+    let waited = humantime::format_duration(args.timeout);
+    Unanswered::Refused(format!(
+        "sender {} has not told it in {waited}, it is {state}{failure}; the test stays queued, id {id}",
+        args.sender
+    ))
 }

@@ -127,7 +127,7 @@ pub struct Letter {
     pub code: Option<String>,
     /// The last failure in words.
     pub error: Option<String>,
-    /// The text of its first group.
+    /// The beginning of its first group's text.
     pub text: Option<String>,
 }
 
@@ -254,7 +254,7 @@ pub fn holder(path: &Path) -> Option<String> {
 
 /// The columns that [`read_letter`] reads.
 const LETTER: &str = "id, sender, state, attempt, groups, messages, created, finished, code, error,
-    (SELECT text FROM delivery_groups g WHERE g.delivery = deliveries.id ORDER BY n LIMIT 1)";
+    (SELECT substr(text, 1, 1000) FROM delivery_groups g WHERE g.delivery = deliveries.id ORDER BY n LIMIT 1)";
 
 fn read_letter(row: &Row<'_>) -> rusqlite::Result<Letter> {
     Ok(Letter {
