@@ -26,9 +26,10 @@ pub(super) fn recover(
     let now = clock.now();
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let former = former_routes(&transaction)?;
-    let routing = with_gone_routes(&transaction, config, &former, known)?;
+    let open = open_by_route(&transaction)?;
+    let routing = with_gone_routes(config, &open, &former, known);
     for (route, senders) in routing.iter() {
-        fit_ledger(&transaction, route, senders)?;
+        fit_ledger(&transaction, route, senders, open.get(route).copied().unwrap_or(0))?;
         write_route(&transaction, route, senders)?;
     }
     for route in former.keys().filter(|route| !routing.knows(route)) {
@@ -68,31 +69,35 @@ fn former_routes(conn: &Connection) -> Result<BTreeMap<String, Vec<String>>> {
     rows.collect()
 }
 
+/// Messages in the open windows of each route that has any: one look at a table without an index, however many routes
+/// there are.
+fn open_by_route(conn: &Connection) -> Result<BTreeMap<String, i64>> {
+    let mut statement = conn.prepare("SELECT route, sum(count) FROM windows GROUP BY route")?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
 /// Routes that are gone but still have windows tell the senders they had, as far as those are left, else the root's.
 fn with_gone_routes(
-    conn: &Connection,
     config: &Routing,
+    open: &BTreeMap<String, i64>,
     former: &BTreeMap<String, Vec<String>>,
     known: &[String],
-) -> Result<Routing> {
+) -> Routing {
     let mut routing = config.clone();
-    let mut statement = conn.prepare("SELECT DISTINCT route FROM windows")?;
-    let with_windows: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_>>()?;
-    for route in with_windows.into_iter().filter(|route| !config.knows(route)) {
-        let had = former.get(&route).map(Vec::as_slice).unwrap_or_default();
+    for route in open.keys().filter(|route| !config.knows(route)) {
+        let had = former.get(route).map(Vec::as_slice).unwrap_or_default();
         let left: Vec<String> = had.iter().filter(|sender| known.contains(sender)).cloned().collect();
         let senders = if left.is_empty() { config.root().to_vec() } else { left };
-        routing.add(route.into(), senders);
+        routing.add(route.as_str().into(), senders);
     }
-    Ok(routing)
+    routing
 }
 
 /// Makes the ledger's open messages of a route count for exactly the senders that will be told of them.
 ///
 /// A sender that left the route has not accepted what is still open; one that came accepts it now.
-fn fit_ledger(conn: &Connection, route: &str, senders: &[String]) -> Result<()> {
-    let open: i64 =
-        conn.query_row("SELECT coalesce(sum(count), 0) FROM windows WHERE route = ?1", [route], |row| row.get(0))?;
+fn fit_ledger(conn: &Connection, route: &str, senders: &[String], open: i64) -> Result<()> {
     let rows: BTreeSet<String> = conn
         .prepare_cached("SELECT sender FROM ledger WHERE route = ?1")?
         .query_map([route], |row| row.get(0))?
