@@ -109,7 +109,7 @@ pub enum Trouble {
     #[error("is locked by another program")]
     Busy,
     /// There is no room.
-    #[error("is on a full disk")]
+    #[error("has no room: the disk is full, or `[limits] store` is reached")]
     Full,
 }
 

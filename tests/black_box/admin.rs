@@ -113,6 +113,25 @@ fn a_store_that_cannot_be_written_is_alive_but_not_ready_until_it_can() {
 }
 
 #[test]
+fn a_store_without_room_is_alive_but_not_ready_and_can_be_looked_at() {
+    let receiver = Receiver::start();
+    let mag = Home::with(&format!("[limits]\nstore = \"1MiB\"\n{}", config(&receiver))).env("KEY", SECRET).start();
+    let admin = mag.admin();
+    let mut wire = mag.wire();
+    for n in 0..1_500 {
+        wire.writes(&ndjson(&[&format!("{n} {}", "x".repeat(1_000))]));
+    }
+    let why = "the store has no room: the disk is full, or `[limits] store` is reached";
+    admin.gets("/readyz", |ready| (ready.status == 503 && ready.body == format!("not ready: {why}\n")).then_some(()));
+    assert_eq!((admin.get("/healthz").status, admin.get("/healthz").body), (200, format!("ok, but {why}\n")));
+    for path in ["/", "/metrics", "/api/v1/status", "/api/v1/store", "/api/v1/dlq"] {
+        assert_eq!(admin.get(path).status, 200, "{path}");
+    }
+    assert_eq!(admin.get("/api/v1/status").json()["ready"], why);
+    mag.crashes();
+}
+
+#[test]
 fn names_that_are_not_the_loopback_and_other_pages_are_refused() {
     let receiver = Receiver::start();
     let mag = start(&receiver);
