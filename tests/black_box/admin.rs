@@ -209,6 +209,37 @@ fn what_is_too_large_or_too_slow_is_ended_and_hurts_nobody() {
 }
 
 #[test]
+fn what_is_no_request_or_never_ends_is_refused() {
+    let receiver = Receiver::start();
+    let mag = start(&receiver);
+    let admin = mag.admin();
+    let post = "POST /api/v1/dlq/drop HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+    let chunk = format!("1000\r\n{}\r\n", "x".repeat(4_096));
+    // Without a status it is closed unanswered.
+    for (what, request, statuses) in [
+        ("TLS", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n".to_owned(), &[400][..]),
+        ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), &[]),
+        ("zeros", "\0".repeat(100) + "\r\n\r\n", &[400]),
+        ("no name", "GET /healthz HTTP/1.0\r\n\r\n".to_owned(), &[403]),
+        ("a name with a line end", "GET /healthz HTTP/1.1\r\nHost: localhost\r\n evil\r\n\r\n".to_owned(), &[400, 403]),
+        ("two lengths", format!("{post}Content-Length: 2\r\nContent-Length: 3\r\n\r\n{{}}x"), &[400]),
+        ("less than nothing", format!("{post}Content-Length: -1\r\n\r\n"), &[400]),
+        ("chunks without end", format!("{post}Transfer-Encoding: chunked\r\n\r\n{}", chunk.repeat(20)), &[413]),
+        ("a body that does not come", format!("{post}Content-Length: 10\r\n\r\n{{}}"), &[408]),
+    ] {
+        let reply = admin.asks_while_open(&request);
+        assert!(
+            reply.as_ref().map_or(statuses.is_empty(), |reply| statuses.contains(&reply.status)),
+            "{what}: {reply:?}"
+        );
+    }
+    assert_eq!(admin.get("/healthz").status, 200);
+    mag.takes(&ndjson(&["a", "a"]));
+    receiver.request(1);
+    mag.stops();
+}
+
+#[test]
 fn texts_of_messages_cannot_act_on_the_page() {
     let receiver = Receiver::start();
     let mag = start(&receiver);
