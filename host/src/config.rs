@@ -308,6 +308,8 @@ pub struct Limits {
     pub groups: usize,
     /// Groups that wait for one sender.
     pub queue: u64,
+    /// Bytes that all connections together may have read and not counted, and as many that wait for their clients.
+    pub in_flight: usize,
     /// Bytes of the database file; `None`: as large as the disk allows.
     pub store: Option<u64>,
 }

@@ -243,7 +243,8 @@ fn take_in(
     counters: &Arc<Counters>,
 ) -> JoinSet<()> {
     let connections = ingest::handles::connections(config.limits.connections, handles_of_others(config));
-    let settings = ingest::Settings { connections, line: config.limits.line };
+    let flight = ingest::Flight::new(config.limits.in_flight);
+    let settings = ingest::Settings { connections, line: config.limits.line, flight };
     let mut tasks = JoinSet::new();
     for listener in listeners {
         let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());

@@ -22,11 +22,13 @@ use crate::message::Batch;
 mod buffer;
 mod connection;
 mod counters;
+mod flight;
 pub mod handles;
 mod merge;
 mod replies;
 
 pub use counters::Counters;
+pub use flight::Flight;
 
 /// What the operator may set.
 #[derive(Clone, Debug)]
@@ -35,6 +37,8 @@ pub struct Settings {
     pub connections: usize,
     /// Bytes of a text before it is cut; never more than [`limits::TEXT_BYTES`].
     pub line: usize,
+    /// The memory of all connections.
+    pub flight: Flight,
 }
 
 /// What all connections share.

@@ -33,6 +33,10 @@ pub const MERGE_IDS: usize = 1024;
 pub const OPEN_IDS: usize = 4 * MERGE_IDS;
 /// Bytes of different messages one connection merges before it sends them on.
 pub const MERGE_BYTES: usize = 4 * 1024 * 1024;
+/// What a different message takes beside its text and labels, about.
+pub const MERGE_ENTRY_BYTES: usize = 200;
+/// What every connection may keep while it waits for its client, uncounted.
+pub const FREE_BYTES: usize = 4 * 1024;
 /// Bytes looked at to tell the protocols apart; white space beyond this is classic.
 pub const DETECT_BYTES: usize = 64;
 /// A classic command; a longer line is no command, and the reply quotes this much of it.

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -169,6 +169,8 @@ pub struct Batch {
     pub answers: Option<Arc<Answers>>,
     /// Who wants to hear when all of it is committed.
     pub ack: Option<Ack>,
+    /// Its share of the memory of all batches, given back when the batch is counted and gone.
+    pub load: Option<OwnedSemaphorePermit>,
 }
 
 /// A message with an id, until it is known whether it came before.
@@ -247,9 +249,15 @@ impl Answers {
         self.told.notified().await;
     }
 
+    /// Whether `most` messages or more are undecided, or refused without the client knowing.
+    #[must_use]
+    pub fn is_full(&self, most: usize) -> bool {
+        self.look(|open| open.undecided.saturating_add(open.refusals.len())) >= most
+    }
+
     /// Waits until fewer than `most` messages are undecided or refused without the client knowing.
     pub async fn room(&self, most: usize) {
-        while self.look(|open| open.undecided.saturating_add(open.refusals.len())) >= most {
+        while self.is_full(most) {
             self.room.notified().await;
         }
     }

@@ -13,19 +13,32 @@ const GROUPS: usize = 100_000;
 /// Groups that wait for one sender: as many as may be open.
 const QUEUE: u64 = 100_000;
 
+/// What connections have read and the engine has not counted: enough for ten of them to be at work at a time.
+const IN_FLIGHT: usize = 128 * 1024 * 1024;
+/// With less, one connection at a time is at work.
+const IN_FLIGHT_LEAST: u64 = 16 * 1024 * 1024;
+
 /// A smaller file has room for little more than its tables.
 const STORE_LEAST: u64 = 1024 * 1024;
 
 /// What `[limits]` says.
 pub(super) fn read(root: &mut Section<'_>) -> Limits {
-    let default =
-        Limits { connections: CONNECTIONS, line: limits::TEXT_BYTES, groups: GROUPS, queue: QUEUE, store: None };
+    let default = Limits {
+        connections: CONNECTIONS,
+        line: limits::TEXT_BYTES,
+        groups: GROUPS,
+        queue: QUEUE,
+        in_flight: IN_FLIGHT,
+        store: None,
+    };
     let Some(value) = root.take("limits") else { return default };
     let read = value.section("[limits]", |section| {
         section.not_yet(&["connections_per_address", "idle_timeout", "groups_per_source"]);
         let mut number = |key| section.take(key).and_then(|value| value.count(1)).and_then(|n| usize::try_from(n).ok());
         let (connections, groups) = (number("connections"), number("groups"));
         let queue = section.take("queue").and_then(|value| value.count(1));
+        let in_flight = section.take("in_flight").and_then(|value| size::at_least(&value, IN_FLIGHT_LEAST));
+        let in_flight = in_flight.and_then(|bytes| usize::try_from(bytes).ok());
         let store = section.take("store").and_then(|value| size::at_least(&value, STORE_LEAST));
         let line = section.take("line").and_then(|value| size::read(&value, limits::TEXT_BYTES));
         Limits {
@@ -33,6 +46,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
             line: line.unwrap_or(default.line),
             groups: groups.unwrap_or(default.groups),
             queue: queue.unwrap_or(default.queue),
+            in_flight: in_flight.unwrap_or(default.in_flight),
             store,
         }
     });

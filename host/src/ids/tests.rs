@@ -35,7 +35,7 @@ fn batch(source: &str, messages: &[(&str, u64)]) -> Batch {
     let ids: Vec<Identified> = (1..).zip(messages).map(identified).collect();
     let answers = Arc::new(Answers::default());
     answers.hand_over(ids.len());
-    Batch { entries: vec![entry], ids, answers: Some(answers), ack: None }
+    Batch { entries: vec![entry], ids, answers: Some(answers), ..Batch::default() }
 }
 
 /// Settles a batch; returns how many count, how many came before, and the lines refused.

@@ -55,6 +55,24 @@ impl Buffer {
         self.end = self.end.saturating_add(count).min(self.bytes.len());
     }
 
+    /// Begins anew with bytes that were left earlier.
+    pub(super) fn refill(&mut self, rest: &[u8]) {
+        self.start = 0;
+        while self.bytes.len() <= rest.len() && self.bytes.len() < LARGEST_BYTES {
+            let doubled = self.bytes.len().saturating_mul(2).min(LARGEST_BYTES);
+            self.bytes.resize(doubled, 0);
+        }
+        self.end = rest.len().min(self.bytes.len());
+        if let (Some(place), Some(rest)) = (self.bytes.get_mut(..self.end), rest.get(..self.end)) {
+            place.copy_from_slice(rest);
+        }
+    }
+
+    /// What it takes in memory.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether nothing is left in it.
     pub(super) fn is_empty(&self) -> bool {
         self.start == self.end
@@ -114,6 +132,19 @@ mod tests {
         assert_eq!(buffer.space().len(), limits::READ_BUFFER_BYTES - 4);
         buffer.consume(100);
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn what_was_left_earlier_is_there_again_with_room_for_more() {
+        for left in [1, limits::READ_BUFFER_BYTES, limits::NDJSON_LINE_BYTES] {
+            let rest: Vec<u8> = (0..left).map(|n| u8::try_from(n % 251).unwrap()).collect();
+            let mut buffer = Buffer::default();
+            put(&mut buffer, b"gone");
+            buffer.consume(4);
+            buffer.refill(&rest);
+            assert!(buffer.filled() == rest);
+            assert!(!buffer.space().is_empty());
+        }
     }
 
     #[test]

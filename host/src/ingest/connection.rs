@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::Shared;
 use super::buffer::Work;
 use super::counters::Tally;
+use super::flight::{Held, Pass};
 use super::merge::Merger;
 use super::replies::Replies;
 use crate::limits;
@@ -40,10 +42,8 @@ enum End {
 /// How far the bytes at hand were used up.
 enum Absorbed {
     All,
-    /// Merged messages must go on first.
+    /// Merged messages must go on first, or the client must take its replies.
     Full,
-    /// The client must take its replies first.
-    Unheard,
     Close,
 }
 
@@ -62,6 +62,8 @@ pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
         answers: Arc::clone(&answers),
         decoder: Decoder::new(shared.settings.line),
         work: None,
+        rest: Vec::new(),
+        seat: None,
         tally: Tally::default(),
         accepted: 0,
         promised: 0,
@@ -109,7 +111,11 @@ struct Reader<'c> {
     progress: Arc<watch::Sender<u64>>,
     answers: Arc<Answers>,
     decoder: Decoder,
+    /// Kept between two reads only when most of a buffer is the beginning of a line; and at the end, for what is merged.
     work: Option<Work>,
+    /// The beginning of a line, while the connection waits for the rest of it.
+    rest: Vec<u8>,
+    seat: Option<Pass>,
     tally: Tally,
     /// Messages taken so far, one for each however often it says it happened.
     accepted: u64,
@@ -135,24 +141,64 @@ impl Reader<'_> {
             if let Some(end) = self.wait().await {
                 return end;
             }
-            let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
-            let end = self.take_in(&mut work).await;
-            if work.is_idle() {
-                self.shared.spares.give(work);
-            } else {
+            self.seat = self.shared.settings.flight.seat().await;
+            let mut work = self.take_work();
+            if let Some(end) = self.take_in(&mut work).await {
                 self.work = Some(work);
+                return end;
             }
-            if end.is_some() {
-                return end.unwrap_or(End::Broken);
-            }
+            self.put_back(work);
+            self.seat = None;
         }
+    }
+
+    fn take_work(&mut self) -> Work {
+        let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
+        if !self.rest.is_empty() {
+            work.buffer.refill(&self.rest);
+            self.rest = Vec::new();
+        }
+        work
+    }
+
+    /// A connection that waits keeps what it must and no more.
+    fn put_back(&mut self, mut work: Work) {
+        if work.buffer.filled().len() > limits::READ_BUFFER_BYTES / 2 {
+            // Copying this much for every few bytes that come would cost more than it saves.
+            work.merger = Merger::default();
+            self.work = Some(work);
+            return;
+        }
+        self.rest = work.buffer.filled().to_vec();
+        work.buffer.consume(usize::MAX);
+        self.shared.spares.give(work);
+    }
+
+    /// Takes note of what is kept while the client is waited for.
+    fn hold(&self, buffer: usize) -> Option<Held> {
+        self.shared.settings.flight.hold(buffer.saturating_add(self.replies.bytes()))
+    }
+
+    /// Others need the memory more: the client hears nothing, so it knows that nothing is promised.
+    fn cut_off(&self) -> End {
+        self.shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(peer = self.peer, "a connection that waits with much unfinished is cut off, memory is short");
+        End::Broken
     }
 
     /// Waits for bytes. A stopping mag waits only for those that have arrived.
     async fn wait(&mut self) -> Option<End> {
         if self.stop_at.is_none() {
+            let buffer = self.work.as_ref().map_or(self.rest.len(), |work| work.buffer.capacity());
+            if self.is_unheard()
+                && let Some(end) = self.until_heard(buffer).await
+            {
+                return Some(end);
+            }
+            let held = self.hold(buffer);
             tokio::select! {
                 readable = self.stream.readable() => return readable.is_err().then_some(End::Broken),
+                () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
                 () = self.shared.stop.cancelled() => {}
             }
         }
@@ -198,23 +244,47 @@ impl Reader<'_> {
             match self.absorb(work, now) {
                 Absorbed::All => return None,
                 Absorbed::Close => return Some(End::Refused),
+                // What waits for its ack must not wait for a client that does not listen.
                 Absorbed::Full => {
                     if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
                         return Some(end);
                     }
-                }
-                Absorbed::Unheard => {
-                    // What waits for its ack must not wait for a client that does not listen.
-                    if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
-                        return Some(end);
-                    }
-                    tokio::select! {
-                        () = self.replies.room() => {}
-                        () = self.shared.stop.cancelled() => return Some(End::Stopped),
+                    if self.is_unheard() {
+                        // Empty, but as large as it ever was.
+                        work.merger = Merger::default();
+                        if let Some(end) = self.until_heard(work.buffer.capacity()).await {
+                            return Some(end);
+                        }
                     }
                 }
             }
         }
+    }
+
+    /// Whether the client is told much and does not listen, or much is still to be decided that it may have to be told.
+    fn is_unheard(&self) -> bool {
+        self.replies.is_full() || self.answers.is_full(limits::OPEN_IDS)
+    }
+
+    /// Such a client is not read on. Meanwhile its connection gives its seat to others and keeps `buffer` bytes.
+    async fn until_heard(&mut self, buffer: usize) -> Option<End> {
+        let seated = self.seat.take().is_some();
+        let held = self.hold(buffer);
+        let heard = async {
+            self.replies.room().await;
+            self.answers.room(limits::OPEN_IDS).await;
+        };
+        tokio::select! {
+            () = heard => {}
+            () = self.shared.stop.cancelled() => return Some(End::Stopped),
+            () = self.shared.batches.closed() => return Some(End::EngineGone),
+            () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
+        }
+        drop(held);
+        if seated {
+            self.seat = self.shared.settings.flight.seat().await;
+        }
+        None
     }
 
     fn absorb(&mut self, work: &mut Work, now: Millis) -> Absorbed {
@@ -244,7 +314,7 @@ impl Reader<'_> {
                     buffer.consume(used);
                     self.refuse(&reply);
                     if self.replies.is_full() {
-                        return Absorbed::Unheard;
+                        return Absorbed::Full;
                     }
                 }
                 Step::Close(reply) => {
@@ -263,7 +333,7 @@ impl Reader<'_> {
 
     /// Sends on what is left, and asks for the last ack: who sees the connection close knows that all is committed.
     async fn finish(&mut self, end: End) -> End {
-        let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
+        let mut work = self.take_work();
         let now = self.shared.clock.now();
         match self.decoder.finish(work.buffer.filled()) {
             Last::Nothing => {}
@@ -292,6 +362,7 @@ impl Reader<'_> {
         if work.merger.is_empty() && !ack {
             return Ok(());
         }
+        let load = self.shared.settings.flight.load(work.merger.bytes()).await;
         let merged = work.merger.drain(self.peer, self.shared.settings.line.min(limits::TEXT_BYTES));
         self.tally.replaced += merged.replaced;
         self.tally.truncated += merged.truncated;
@@ -300,23 +371,13 @@ impl Reader<'_> {
             self.promised = self.accepted;
             Ack { progress: Arc::clone(&self.progress), upto: self.accepted }
         });
-        let mut batch = Batch { entries: merged.entries, ack, ..Batch::default() };
+        let mut batch = Batch { entries: merged.entries, ack, load, ..Batch::default() };
         if !merged.ids.is_empty() {
-            self.room_for_ids().await;
             self.answers.hand_over(merged.ids.len());
             batch.answers = Some(Arc::clone(&self.answers));
             batch.ids = merged.ids;
         }
         self.shared.batches.send(batch).await.map_err(|_unsent| End::EngineGone)
-    }
-
-    /// A client that sends ids and does not listen is not read on; at a stop, or without an engine, that ends.
-    async fn room_for_ids(&self) {
-        tokio::select! {
-            () = self.answers.room(limits::OPEN_IDS) => {}
-            () = self.shared.stop.cancelled() => {}
-            () = self.shared.batches.closed() => {}
-        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Merger {
             }
         };
         let id = identity.id.into_owned();
-        self.bytes = self.bytes.saturating_add(id.len());
+        self.bytes = self.bytes.saturating_add(id.len() + limits::MERGE_ENTRY_BYTES);
         self.ids.push(Identified { entry, id, content, count, time, line: identity.line, number });
     }
 
@@ -110,6 +110,11 @@ impl Merger {
         self.slots.len() >= limits::MERGE_ENTRIES
             || self.bytes >= limits::MERGE_BYTES
             || self.ids.len() >= limits::MERGE_IDS
+    }
+
+    /// About how much memory that takes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Gives out what it holds, as messages of `peer` where they name no source.
@@ -212,7 +217,7 @@ fn content(message: &Parsed<'_>) -> u64 {
 /// About what a message takes in memory.
 fn size(message: &Parsed<'_>) -> usize {
     let labels = message.extra.iter().flat_map(|extra| &extra.labels);
-    labels.map(|(name, value)| name.len() + value.len()).sum::<usize>() + message.text.len()
+    limits::MERGE_ENTRY_BYTES + labels.map(|(name, value)| name.len() + value.len()).sum::<usize>() + message.text.len()
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub(super) struct Replies {
 #[derive(Debug, Default)]
 struct Waiting {
     text: String,
+    /// Bytes that are being written, and that the client has not taken yet.
+    writing: usize,
     /// Messages before the client asked for acks; they are not in the number it is told.
     unasked: Option<u64>,
     /// The commit after which the connection may close.
@@ -114,6 +116,11 @@ impl Replies {
         self.look(|waiting| waiting.text.len() >= limits::REPLY_BYTES)
     }
 
+    /// Bytes that wait for the client to take them.
+    pub(super) fn bytes(&self) -> usize {
+        self.look(|waiting| waiting.text.len().saturating_add(waiting.writing))
+    }
+
     /// Waits until no longer too much waits.
     pub(super) async fn room(&self) {
         while self.is_full() {
@@ -153,7 +160,10 @@ impl Replies {
                 writeln!(text, "{{\"acked\":{acked}}}").expect("writing into a string cannot fail");
             }
             if !text.is_empty() {
-                if write_all(client, text.as_bytes(), stop).await.is_err() {
+                self.look(|waiting| waiting.writing = text.len());
+                let written = write_all(client, text.as_bytes(), stop).await;
+                self.look(|waiting| waiting.writing = 0);
+                if written.is_err() {
                     self.change(|waiting| {
                         waiting.broken = true;
                         waiting.text = String::new();

@@ -13,7 +13,7 @@ use crate::message::Ack;
 
 mod harness;
 
-use harness::{cut_off, line, rest, soon, start, start_with};
+use harness::{cut_off, line, rest, soon, start, start_in, start_with};
 
 fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect()
@@ -393,4 +393,70 @@ async fn a_client_that_is_refused_and_does_not_listen_is_not_read_on() {
     assert_eq!(mag.exchange("{\"text\":\"x\",\"id\":\"2\"}\n").await, "", "others are served");
     mag.stopped().await;
     flood.abort();
+}
+
+#[tokio::test]
+async fn many_deaf_clients_leave_seats_to_others() {
+    let engine = Arc::new(harness::Engine::default());
+    engine.may_confirm.cancel();
+    let (batches, receiver) = mpsc::channel(crate::limits::BATCH_QUEUE);
+    tokio::spawn(Arc::clone(&engine).run(receiver));
+    // One seat, and room for a few that wait.
+    let mag = start_in(super::Flight::new(12 * 1024 * 1024), 99, batches, engine).await;
+    let mut floods = Vec::new();
+    for _ in 0..6 {
+        let (unread, mut writes) = mag.connect().await.into_split();
+        let lines = b"[]\n".repeat(10_000);
+        floods.push(tokio::spawn(async move {
+            while writes.write_all(&lines).await.is_ok() {}
+            drop(unread);
+        }));
+    }
+    for round in 1..=20 {
+        assert_eq!(mag.exchange("STRING\na\n".repeat(1_000)).await, "");
+        assert_eq!(mag.engine.total(), round * 1_000);
+    }
+    mag.stopped().await;
+    floods.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn whoever_has_waited_longest_with_half_a_line_makes_room_for_others() {
+    let (batches, receiver) = mpsc::channel(4);
+    tokio::spawn(Arc::new(harness::Engine::default()).run(receiver));
+    let mag = start_in(super::Flight::new(1024 * 1024), 99, batches, Arc::default()).await;
+    let half = format!("{{\"text\":\"{}", "x".repeat(50_000));
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = mag.connect().await;
+        client.write_all(half.as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    cut_off(&mut clients[0]).await;
+    let mut last = clients.pop().expect("a client");
+    last.write_all(b"\"}\n{\"ack\":true}\n[]\n").await.unwrap();
+    assert!(line(&mut last).await.starts_with("{\"error\":"), "the newest goes on");
+    soon(async {
+        while mag.counted(|c| &c.refused_connections) < 15 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(mag.counted(|c| &c.refused_connections) <= 25);
+}
+
+#[tokio::test]
+async fn a_long_line_that_comes_in_many_pieces_is_whole() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    client.set_nodelay(true).unwrap();
+    let text = "0123456789".repeat(60_000);
+    let line = format!("{{\"text\":\"a\",\"x\":\"{text}\"}}\n{{\"text\":\"b\"}}\n");
+    for piece in line.as_bytes().chunks(7_001) {
+        client.write_all(piece).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 1), ("b", 1)]));
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::ingest::{Counters, Settings, serve};
+use crate::ingest::{Counters, Flight, Settings, serve};
 use crate::limits;
 use crate::message::{Ack, Batch, Entry};
 
@@ -36,7 +36,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
+    pub(super) async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
         let mut acks: Vec<Ack> = Vec::new();
         loop {
             tokio::select! {
@@ -89,10 +89,20 @@ pub(super) async fn start(connections: usize, confirms: bool) -> Mag {
 }
 
 pub(super) async fn start_with(connections: usize, batches: mpsc::Sender<Batch>, engine: Arc<Engine>) -> Mag {
+    start_in(Flight::new(32 * 1024 * 1024), connections, batches, engine).await
+}
+
+/// With as little memory for all connections as `flight` allows.
+pub(super) async fn start_in(
+    flight: Flight,
+    connections: usize,
+    batches: mpsc::Sender<Batch>,
+    engine: Arc<Engine>,
+) -> Mag {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
-    let settings = Settings { connections, line: limits::TEXT_BYTES };
+    let settings = Settings { connections, line: limits::TEXT_BYTES, flight };
     let serving =
         tokio::spawn(serve(listener, settings, batches, Clock::system(), stop.clone(), Arc::clone(&counters)));
     Mag { address, stop, counters, serving, engine }

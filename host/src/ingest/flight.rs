@@ -1,0 +1,162 @@
+//! How much memory all connections together may take: at work, on the way to the engine, and waiting for their clients.
+//!
+//! A connection at work has a *seat*, which stands for a whole read buffer and a whole merger. What it sends on is a
+//! *load*, until the engine has counted it. Whoever waits for a seat holds nothing, and loads are given back by the
+//! engine alone, so nobody waits for each other. What a connection keeps while it waits for its client (the beginning of
+//! a line, answers that nobody takes) is *held*: when that is too much together, whoever has waited longest is cut off.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::limits;
+
+/// A seat: the largest read buffer, the fullest merger, and the message that filled it.
+const SEAT_BYTES: usize = 2 * limits::NDJSON_LINE_BYTES + limits::MERGE_BYTES;
+/// The grain of loads.
+const GRAIN_BYTES: usize = 1024;
+
+/// What all connections of all listeners share.
+#[derive(Clone, Debug)]
+pub struct Flight {
+    seats: Arc<Semaphore>,
+    loads: Arc<Semaphore>,
+    /// Grains that there are.
+    load_grains: u32,
+    held: Arc<Mutex<Holding>>,
+}
+
+#[derive(Debug)]
+struct Holding {
+    most: usize,
+    bytes: usize,
+    next: u64,
+    /// In the order of coming.
+    holders: BTreeMap<u64, (usize, Arc<Notify>)>,
+}
+
+/// The right to read and merge, or to have a batch on its way; given back when dropped.
+pub(crate) type Pass = OwnedSemaphorePermit;
+
+impl Flight {
+    /// Shares `bytes` out: half for seats, half for loads, and as much again for what waits for clients.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let seats = (bytes / 2 / SEAT_BYTES).max(1);
+        let grains = (bytes / 2 / GRAIN_BYTES).max(1);
+        let load_grains = u32::try_from(grains).unwrap_or(u32::MAX);
+        let holding = Holding { most: bytes, bytes: 0, next: 0, holders: BTreeMap::new() };
+        Self {
+            seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
+            loads: Arc::new(Semaphore::new(load_grains as usize)),
+            load_grains,
+            held: Arc::new(Mutex::new(holding)),
+        }
+    }
+
+    /// Waits for a seat.
+    pub(super) async fn seat(&self) -> Option<Pass> {
+        Arc::clone(&self.seats).acquire_owned().await.ok()
+    }
+
+    /// Waits until a batch of so many bytes may be on its way; a larger one than all together goes alone.
+    pub(super) async fn load(&self, bytes: usize) -> Option<Pass> {
+        let grains = u32::try_from(bytes / GRAIN_BYTES + 1).unwrap_or(u32::MAX).min(self.load_grains);
+        Arc::clone(&self.loads).acquire_many_owned(grains).await.ok()
+    }
+
+    /// Takes note of what a connection keeps while it waits for its client; `None` for so little that all connections
+    /// may.
+    pub(super) fn hold(&self, bytes: usize) -> Option<Held> {
+        if bytes <= limits::FREE_BYTES {
+            return None;
+        }
+        let evicted = Arc::new(Notify::new());
+        let mut holding = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = holding.next;
+        holding.next += 1;
+        holding.bytes = holding.bytes.saturating_add(bytes);
+        holding.holders.insert(number, (bytes, Arc::clone(&evicted)));
+        while holding.bytes > holding.most
+            && let Some((_, (bytes, longest))) = holding.holders.pop_first()
+        {
+            holding.bytes = holding.bytes.saturating_sub(bytes);
+            longest.notify_one();
+        }
+        drop(holding);
+        Some(Held { number, evicted, flight: Arc::clone(&self.held) })
+    }
+}
+
+/// What one connection keeps while it waits for its client.
+#[derive(Debug)]
+pub(super) struct Held {
+    number: u64,
+    evicted: Arc<Notify>,
+    flight: Arc<Mutex<Holding>>,
+}
+
+impl Held {
+    /// Returns when others need the memory more; never when little is held.
+    pub(super) async fn evicted(held: Option<&Self>) {
+        match held {
+            Some(held) => held.evicted.notified().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut holding = self.flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((bytes, _)) = holding.holders.remove(&self.number) {
+            holding.bytes = holding.bytes.saturating_sub(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const MIB: usize = 1024 * 1024;
+
+    async fn evicted(held: Option<&Held>) -> bool {
+        timeout(Duration::from_millis(1), Held::evicted(held)).await.is_ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn seats_and_loads_are_waited_for_and_given_back() {
+        let flight = Flight::new(2 * SEAT_BYTES);
+        let seat = flight.seat().await;
+        assert!(timeout(Duration::from_secs(1), flight.seat()).await.is_err(), "one seat");
+        drop(seat);
+        assert!(flight.seat().await.is_some());
+        let large = flight.load(99 * SEAT_BYTES).await;
+        assert!(timeout(Duration::from_secs(1), flight.load(1)).await.is_err(), "a load that takes all goes alone");
+        drop(large);
+        let (_some, _more) = (flight.load(SEAT_BYTES / 2).await, flight.load(SEAT_BYTES / 4).await);
+        assert!(timeout(Duration::from_secs(1), flight.load(SEAT_BYTES / 2)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_waited_longest_makes_room_and_little_is_free() {
+        let flight = Flight::new(3 * MIB);
+        let little: Vec<_> = (0..1_000).map(|_| flight.hold(limits::FREE_BYTES)).collect();
+        assert!(little.iter().all(Option::is_none));
+        let (first, second, third) = (flight.hold(MIB), flight.hold(MIB), flight.hold(MIB));
+        assert!(!evicted(first.as_ref()).await);
+        let fourth = flight.hold(MIB);
+        assert!(evicted(first.as_ref()).await && !evicted(second.as_ref()).await);
+        drop(third);
+        let fifth = flight.hold(MIB);
+        assert!(!evicted(second.as_ref()).await && !evicted(fourth.as_ref()).await && !evicted(fifth.as_ref()).await);
+        drop((first, second, fourth, fifth));
+        assert_eq!(flight.held.lock().unwrap().bytes, 0);
+    }
+}
