@@ -11,8 +11,10 @@ use mag_testkit::wait_for;
 
 use super::support::{Answer, Certificate, Home, MailServer, Receiver, Twist, classic, free_port, ndjson};
 
-/// Sends to each faulty destination; the larger numbers of the promise are for runs on demand.
-const SENDS: usize = 50;
+/// Sends to each faulty destination; `MAG_TEST_SENDS=1000` makes it the longer run.
+fn sends() -> usize {
+    std::env::var("MAG_TEST_SENDS").ok().and_then(|sends| sends.parse().ok()).unwrap_or(50)
+}
 /// Far more than several steps of backoff.
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -127,7 +129,7 @@ fn encryption(trusted: &mut String) -> Vec<Faulty> {
 
 /// A mail server that answers every session so.
 fn twisted(servers: &mut Vec<MailServer>, twist: &Twist) -> u16 {
-    let server = (0..SENDS).fold(MailServer::start(), |server, _| server.twists_next(twist.clone()));
+    let server = (0..sends()).fold(MailServer::start(), |server, _| server.twists_next(twist.clone()));
     servers.push(server);
     servers.last().map_or(0, MailServer::port)
 }
@@ -166,7 +168,7 @@ fn config(healthy: &Receiver, faulty: &[Faulty], healed: Option<(&Receiver, &Mai
     config
 }
 
-/// Sends [`SENDS`] messages beside faulty destinations, then heals them.
+/// Sends [`sends`] messages beside faulty destinations, then heals them.
 #[track_caller]
 fn check(faulty: &[Faulty], trusted: &str) {
     let (healthy, healed, mail) = (Receiver::start(), Receiver::start(), MailServer::start());
@@ -176,7 +178,7 @@ fn check(faulty: &[Faulty], trusted: &str) {
         home = home.file("trusted.pem", trusted.as_bytes()).env("SSL_CERT_FILE", &pem);
     }
     let mag = home.start();
-    for number in 1..=SENDS {
+    for number in 1..=sends() {
         mag.takes(&classic(&[&format!("message {number}")]));
         // Told before the next one is sent: it did not wait for those whose destinations do not answer.
         healthy.request(number);
@@ -186,7 +188,7 @@ fn check(faulty: &[Faulty], trusted: &str) {
     }
     let home = mag.stops();
     let attempts: Vec<_> = home.store().deliveries().into_iter().filter(|one| one.sender == "healthy").collect();
-    assert_eq!(attempts.len(), SENDS);
+    assert_eq!(attempts.len(), sends());
     assert!(attempts.iter().all(|one| one.state == "delivered" && one.attempt == 1), "{attempts:#?}");
     for one in faulty.iter().filter(|one| one.fate == Fate::Wait) {
         let account = home.store().account("root", &one.name);
@@ -201,7 +203,7 @@ fn check(faulty: &[Faulty], trusted: &str) {
     wait_for("all that waited to be told", LIMIT, || Ok((mag.home().store().under_way() == 0).then_some(())))
         .unwrap_or_else(|error| panic!("{error}: {:#?}", mag.home().store().ledger()));
     let home = mag.stops();
-    let sends = i64::try_from(SENDS).expect("few");
+    let sends = i64::try_from(sends()).expect("few");
     for one in faulty {
         let account = home.store().account("root", &one.name);
         assert_eq!((account.accepted, account.told + account.dead), (sends, sends), "{}", one.name);
