@@ -16,7 +16,7 @@ use crate::books::Books;
 use crate::destination::{Conduct, Destination, Mood};
 use crate::oracle::{Oracle, Sent};
 use crate::process::{Home, Mag};
-use crate::{now, wait_for};
+use crate::{now, pace, wait_for};
 
 mod clients;
 mod resender;
@@ -122,12 +122,16 @@ const FALLBACK: (&str, &str) = ("rough", "spare");
 /// Deliveries that can be in flight at a time: `slow` has three.
 const IN_FLIGHT: u64 = 6;
 
+/// The budget of `calm`: so many a second, and mag's default of so many at once.
+const BUDGET: (f64, u32) = (3.0, 5);
+
 /// The settings of a sender beyond those that all have.
 fn settings(name: &str) -> &'static str {
     match name {
-        "rough" => "fallback = \"spare\"\nfallback_after = \"2s\"\n",
-        "slow" => "concurrency = 3\n",
-        _ => "",
+        "calm" => "rate = \"3/s\"\n",
+        "rough" => "rate = \"50/s\"\nfallback = \"spare\"\nfallback_after = \"2s\"\n",
+        "slow" => "rate = \"50/s\"\nconcurrency = 3\n",
+        _ => "rate = \"50/s\"\n",
     }
 }
 
@@ -198,7 +202,7 @@ impl Rig {
         );
         for (name, destination) in &self.destinations {
             config.push_str(&format!(
-                "[senders.{name}]\nplugin = \"webhook\"\nconfig = {{ url = \"{}\" }}\ntimeout = \"{}s\"\nrate = \"50/s\"\n{}",
+                "[senders.{name}]\nplugin = \"webhook\"\nconfig = {{ url = \"{}\" }}\ntimeout = \"{}s\"\n{}",
                 destination.url(run),
                 TIMEOUT.as_secs(),
                 settings(name),
@@ -281,7 +285,20 @@ impl Rig {
         if !self.tight {
             self.oracle.must_be_exactly(&self.resender.counts());
         }
+        self.check_budget()?;
         self.verify(run)
+    }
+
+    /// A budget holds across all the restarts.
+    fn check_budget(&mut self) -> anyhow::Result<()> {
+        let begun = Books::open(&self.home.path("mag.db"))?.attempts("calm")?;
+        let first = begun.first().copied().unwrap_or_default();
+        let begun = begun.iter().map(|at| Duration::from_millis(u64::try_from(at - first).unwrap_or_default()));
+        // An attempt is written down a little before or after its token is taken.
+        if let Some(millis) = pace::too_fast(&begun.collect::<Vec<_>>(), BUDGET.0, BUDGET.1 + 1) {
+            self.oracle.wrong.push(format!("calm was told more often within {millis} ms than its budget allows"));
+        }
+        Ok(())
     }
 
     /// mag's own check of its file must find nothing either.
