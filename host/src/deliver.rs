@@ -117,7 +117,6 @@ pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surro
         tried_before: delivery.tries.trying,
         since: now,
         begun: false,
-        unclear: delivery.next_attempt.is_none(),
         delivery,
     };
     let mut backoff: Vec<Waiting> = resume.deliveries.into_iter().map(waiting).collect();
@@ -153,8 +152,6 @@ struct Waiting {
     since: Instant,
     /// Whether the store began its attempt already, as it does when it freezes.
     begun: bool,
-    /// Whether the last attempt may have arrived, so that the next one may be the second to do so.
-    unclear: bool,
 }
 
 /// What `prepare` gave, as long as it holds.

@@ -98,6 +98,19 @@ fn a_call_after_one_that_may_have_arrived_is_counted_as_a_resend() {
 }
 
 #[test]
+fn an_unclear_answer_is_remembered_over_a_restart() {
+    let receiver = Receiver::start().answers_next(Answer::reset());
+    let mag = start(&receiver);
+    mag.takes(&ndjson(&["a", "a"]));
+    mag.says("will try again");
+    let mag = mag.stops().start();
+    let (first, second) = (receiver.request(1), receiver.request(2));
+    assert_eq!(second.header("webhook-id"), first.header("webhook-id"));
+    mag.admin().gets("/metrics", |reply| reply.body.contains("mag_resends_total{sender=\"hook\"} 1\n").then_some(()));
+    mag.stops();
+}
+
+#[test]
 fn a_store_that_cannot_be_written_is_alive_but_not_ready_until_it_can() {
     let receiver = Receiver::start();
     let mag = start(&receiver);

@@ -83,7 +83,7 @@ pub struct LastFailure {
 pub struct Counts {
     /// Attempts begun.
     pub attempts: u64,
-    /// Attempts whose forerunner may have arrived: at most these were told twice, under the same id.
+    /// Attempts of what an earlier one may have told: at most these were told twice, under the same id.
     pub resent: u64,
     /// Notifications delivered.
     pub delivered: u64,

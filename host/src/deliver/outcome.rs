@@ -96,7 +96,7 @@ impl<P: Plugin> Task<P> {
             tries.faults = tries.faults.saturating_add(u32::from(failure.fault.is_some()));
         }
         tries.trying = waiting.tried_before + now.saturating_duration_since(waiting.since);
-        waiting.unclear = failure.maybe_delivered;
+        tries.unclear |= failure.maybe_delivered;
         if self.trouble.failed(&waiting.delivery.id, failure, now) {
             tracing::warn!("sender {}: failing, one notification is tried at a time", self.settings.name);
         }

@@ -131,7 +131,7 @@ impl<P: Plugin> Task<P> {
 
     fn fresh(&self, delivery: Delivery) -> Waiting {
         let now = self.clock.instant();
-        Waiting { due: now, tried_before: delivery.tries.trying, delivery, since: now, begun: true, unclear: false }
+        Waiting { due: now, tried_before: delivery.tries.trying, delivery, since: now, begun: true }
     }
 
     async fn prepare(&mut self) -> Result<(), Stopped> {
@@ -168,7 +168,7 @@ impl<P: Plugin> Task<P> {
         waiting.begun = false;
         self.health.send_modify(|health| {
             health.counts.attempts += 1;
-            health.counts.resent += u64::from(waiting.unclear);
+            health.counts.resent += u64::from(waiting.delivery.tries.unclear);
         });
         let notification = form::notification(&waiting.delivery, self.settings.timeout);
         let state = self.prepared.as_ref().map(|ready| ready.state.clone()).unwrap_or_default();

@@ -17,6 +17,8 @@ pub(super) fn bury(conn: &Connection, sender: &str, now: Millis, moves: &mut Mov
         .prepare_cached("SELECT id FROM deliveries WHERE sender = ?1 AND finished IS NULL")?
         .query_map([sender], |row| row.get(0))?
         .collect::<Result<_>>()?;
+    conn.prepare_cached("UPDATE deliveries SET unclear = 1 WHERE sender = ?1 AND state = 'sending'")?
+        .execute([sender])?;
     for id in under_way {
         deliveries::end(conn, &id, "dead", now, Some((&CODE.to_owned(), &error)))?;
         deliveries::settle(conn, &id, sender, Term::Dead, moves)?;

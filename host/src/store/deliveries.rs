@@ -46,7 +46,7 @@ pub(super) fn begin(conn: &Connection, delivery: &Delivery, now: Millis) -> Resu
 
 /// Writes how an attempt ended; returns the senders that may have something to tell now.
 pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, moves: &mut Moves) -> Result<Vec<String>> {
-    let Attempted { id, attempt, sender, outcome, .. } = attempted;
+    let Attempted { id, attempt, sender, outcome, tries, .. } = attempted;
     let (word, code, error) = match outcome {
         Outcome::Delivered { .. } => ("delivered", None, None),
         Outcome::Backoff { code, error, .. } => ("failed", Some(code), Some(error)),
@@ -68,6 +68,9 @@ pub(super) fn finish(conn: &Connection, attempted: &Attempted, now: Millis, move
         }
         Outcome::Dead { code, error } => {
             end(conn, id, "dead", now, Some((code, error)))?;
+            // A person may have it told again.
+            conn.prepare_cached("UPDATE deliveries SET unclear = ?2 WHERE id = ?1")?
+                .execute(params![id, tries.unclear])?;
             settle(conn, id, sender, Term::Dead, moves)?;
             if let Some(fallback) = attempted.fallback.clone() {
                 let (sender, code, error) = (sender.clone(), code.clone(), error.clone());
@@ -85,7 +88,8 @@ fn back_off(conn: &Connection, attempted: &Attempted) -> Result<()> {
     let Outcome::Backoff { next_attempt, pause: paused, code, error, progress } = outcome else { return Ok(()) };
     conn.prepare_cached(
         "UPDATE deliveries SET state = 'backoff', next_attempt = ?2, code = ?3, error = ?4,
-           progress = coalesce(?5, progress), failures = ?6, limited = ?7, faults = ?8, tried_ms = ?9 WHERE id = ?1",
+           progress = coalesce(?5, progress), failures = ?6, limited = ?7, faults = ?8, tried_ms = ?9,
+           unclear = ?10 WHERE id = ?1",
     )?
     .execute(params![
         id,
@@ -96,7 +100,8 @@ fn back_off(conn: &Connection, attempted: &Attempted) -> Result<()> {
         tries.failures,
         tries.limited,
         tries.faults,
-        int(as_millis(tries.trying))
+        int(as_millis(tries.trying)),
+        tries.unclear
     ])?;
     if *paused { pause(conn, sender, Some(*next_attempt)) } else { Ok(()) }
 }
@@ -172,7 +177,7 @@ fn read(conn: &Connection, id: &str) -> Result<Delivery> {
     let mut delivery = conn
         .prepare_cached(
             "SELECT id, sender, attempt, omitted_groups, omitted_messages, created, next_attempt, progress, reason, cause,
-               previous, failures, limited, faults, tried_ms FROM deliveries WHERE id = ?1",
+               previous, failures, limited, faults, tried_ms, unclear OR state = 'sending' FROM deliveries WHERE id = ?1",
         )?
         .query_row([id], |row| {
             let next_attempt: Option<i64> = row.get(6)?;
@@ -194,6 +199,7 @@ fn read(conn: &Connection, id: &str) -> Result<Delivery> {
                     limited: row.get(12)?,
                     faults: row.get(13)?,
                     trying: Duration::from_millis(rows::read_uint(row, 14)?),
+                    unclear: row.get(15)?,
                 },
                 groups: Vec::new(),
             })
@@ -235,7 +241,8 @@ pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Re
         sum_up(conn, &mut delivery, freeze)?;
     }
     delivery.attempt += 1;
-    (delivery.next_attempt, delivery.tries) = (None, Tries::default());
+    let unclear = delivery.tries.unclear;
+    (delivery.next_attempt, delivery.tries) = (None, Tries { unclear, ..Tries::default() });
     conn.prepare_cached("UPDATE deliveries SET failures = 0, limited = 0, faults = 0, tried_ms = 0 WHERE id = ?1")?
         .execute([&id])?;
     begin(conn, &delivery, now)?;

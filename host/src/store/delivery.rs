@@ -27,6 +27,8 @@ pub struct Tries {
     pub limited: u32,
     /// Failures that were the plugin's own fault.
     pub faults: u32,
+    /// Whether an attempt may have arrived, so that the next one may be the second to do so.
+    pub unclear: bool,
     /// How long it has been tried while mag ran, without the pauses that count towards nothing.
     pub trying: Duration,
 }

@@ -85,7 +85,7 @@ pub const HEALTH: Name = Name("mag_sender_health", "How a sender is doing, as a 
 /// R5.
 pub const RESENDS: Name = Name(
     "mag_resends",
-    "Calls for a notification whose call before may have arrived: a crash or an unclear answer; told twice at most",
+    "Calls for a notification that an earlier call may have told: a crash or an unclear answer came between",
 );
 /// Durations of commits; their number is its count.
 pub const COMMITS: Name = Name("mag_commit_duration_seconds", "How long each commit to the store took");

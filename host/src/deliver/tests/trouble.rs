@@ -265,7 +265,8 @@ async fn attempts_that_may_have_arrived_before_are_counted() {
     run.next().await;
     run.settle().await;
     let counts = run.health.borrow().counts;
-    assert_eq!((counts.attempts, counts.resent, counts.retry, counts.delivered), (3, 1, 2, 1));
+    // The first may have arrived, however clear the answer to the second is.
+    assert_eq!((counts.attempts, counts.resent, counts.retry, counts.delivered), (3, 2, 2, 1));
     run.stop().await;
 }
 

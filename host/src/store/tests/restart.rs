@@ -98,7 +98,8 @@ async fn an_attempt_that_was_under_way_goes_on_as_the_next_one_with_the_same_id_
     for attempt in 1..=3 {
         let rig = Rig::simple(Some(&path));
         let mut again = rig.recovered.deliveries.first().expect("it goes on").clone();
-        assert_eq!(again, Delivery { attempt, ..first.clone() });
+        let tries = Tries { unclear: true, ..first.tries };
+        assert_eq!(again, Delivery { attempt, tries, ..first.clone() }, "it may have arrived");
         again.attempt += 1;
         rig.store.begin(again).await.expect("the store runs");
         assert_eq!(rig.recovered.attempts.len(), usize::try_from(attempt).expect("few"), "the budget knows them");

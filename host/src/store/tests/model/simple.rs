@@ -305,6 +305,9 @@ impl Model {
         }
         self.sweeping.clear();
         self.armed.clear();
+        for frozen in self.under_way.values_mut().filter(|frozen| frozen.delivery.next_attempt.is_none()) {
+            frozen.delivery.tries.unclear = true;
+        }
         let gone = |sender: &str| !known.contains(&sender);
         let ids: Vec<String> =
             self.under_way.iter().filter(|(_, f)| gone(&f.delivery.sender)).map(|(id, _)| id.clone()).collect();
