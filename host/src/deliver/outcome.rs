@@ -113,6 +113,8 @@ impl<P: Plugin> Task<P> {
     }
 
     async fn give_up(&mut self, delivery: &Delivery, failure: &Failure) -> Result<(), Stopped> {
+        self.finish(delivery, Outcome::Dead { code: failure.code.clone(), error: failure.message.clone() }).await?;
+        // Only now is it true.
         tracing::error!(
             sender = self.settings.name,
             id = delivery.id,
@@ -122,7 +124,7 @@ impl<P: Plugin> Task<P> {
             failure.message
         );
         self.health.send_modify(|health| health.counts.dead += 1);
-        self.finish(delivery, Outcome::Dead { code: failure.code.clone(), error: failure.message.clone() }).await
+        Ok(())
     }
 
     async fn finish(&self, delivery: &Delivery, outcome: Outcome) -> Result<(), Stopped> {
