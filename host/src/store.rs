@@ -28,6 +28,8 @@ mod changes;
 mod deliveries;
 mod delivery;
 mod escalate;
+mod filling;
+mod freeze;
 mod full;
 mod health;
 mod identities;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::filling::fitting;
 use super::ledger::{Moves, NO_ROUTE, Term};
 use super::rows::{self, GROUP_COLUMNS, int};
-use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, queue, receipts};
+use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, receipts};
 use crate::clock::as_millis;
 use crate::message::{Millis, Reason};
 
@@ -251,7 +252,7 @@ pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Re
 
 /// Fits content that was made without knowing the sender's limits: what is too much is summed up.
 fn sum_up(conn: &Connection, delivery: &mut Delivery, freeze: &Freeze) -> Result<()> {
-    let told = queue::fitting(&delivery.groups, freeze.max_groups);
+    let told = fitting(&delivery.groups, freeze.max_groups);
     let omitted = delivery.groups.split_off(told);
     if omitted.is_empty() {
         return Ok(());

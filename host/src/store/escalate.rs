@@ -6,8 +6,8 @@
 use rusqlite::{Connection, Result, params};
 
 use super::Escalation;
+use super::filling::ORDER;
 use super::ledger::{Moves, Term};
-use super::queue::ORDER;
 use super::rows::{self, GROUP_COLUMNS, int};
 use crate::message::{Cause, Millis, Reason};
 

@@ -17,7 +17,7 @@ use super::room::{Room, RoomLog};
 use super::windows::Books;
 use super::{
     Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, Trouble, deliveries,
-    escalate, is_busy, letters, queue, start, windows,
+    escalate, freeze, is_busy, letters, start, windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
@@ -227,9 +227,9 @@ impl Writer {
         }
         woken.sort_unstable();
         woken.dedup();
-        for (freeze, _) in woken.iter().filter_map(|sender| self.armed.get(sender)) {
-            effects.frozen.extend(queue::freeze(&transaction, freeze, &sweeping, now, &mut moves)?);
-            room.taken_from(&freeze.sender);
+        for (wish, _) in woken.iter().filter_map(|sender| self.armed.get(sender)) {
+            effects.frozen.extend(freeze::next(&transaction, wish, &sweeping, now, &mut moves)?);
+            room.taken_from(&wish.sender);
         }
         moves.write(&transaction)?;
         transaction.commit()?;
