@@ -123,3 +123,41 @@ fn the_store_takes_nothing_new_beyond_its_limit_and_deliveries_go_on() {
     wire.is_acked(1);
     mag.stops();
 }
+
+/// The most memory that a process ever had, in MB.
+fn most_memory(mag: &Mag) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", mag.pid())).expect("Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a line");
+    line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") / 1024
+}
+
+/// Not run by itself: `cargo test -p mag --test black_box -- --ignored --nocapture a_million` prints the figures.
+#[test]
+#[ignore = "a larger run"]
+fn a_million_different_texts_stay_within_256_mb_and_are_counted_exactly() {
+    let mag = Mag::with("[route]\nmax_messages = 100000000\ntime_limit = \"1h\"\n");
+    let lines: String =
+        (0..1_000_000).map(|n| format!("STRING\ndisk {n} of machine web-{n} is nearly full, please look\n")).collect();
+    mag.takes(lines.as_bytes());
+    let memory = most_memory(&mag);
+    println!("1,000,000 different texts: {memory} MB");
+    assert!(memory < 256, "{memory} MB");
+    let counted = mag.stops().store().open_windows();
+    assert_eq!((counted.len(), counted.iter().map(|(_, count)| count).sum::<i64>()), (100_001, 1_000_000));
+}
+
+/// Not run by itself, as above.
+#[test]
+#[ignore = "a larger run"]
+fn a_million_ids_are_known_again_after_a_crash() {
+    let mag = Mag::with("[route]\nmax_messages = 100000000\ntime_limit = \"1h\"\n");
+    let lines: String =
+        (0..1_000_000).map(|n| format!("{{\"text\":\"a\",\"id\":\"0123456789abcdef-{n}\"}}\n")).collect();
+    mag.takes(lines.as_bytes());
+    let memory = most_memory(&mag);
+    let mag = mag.crashes().start();
+    mag.takes(lines.as_bytes());
+    println!("1,000,000 ids: {memory} MB, after a start {} MB", most_memory(&mag));
+    assert!(memory < 256, "{memory} MB");
+    assert_eq!(mag.stops().store().open_windows(), [("a".to_owned(), 1_000_000)]);
+}
