@@ -336,6 +336,9 @@ impl Mag {
         self.home.hear(&self.process);
         if self.home.path("mag.db").exists() {
             self.home.store().must_balance();
+            // The same by mag's own eyes, which also hold what has ended against its rows.
+            let wrong = mag::store::verify(&self.home.path("mag.db")).expect("the store reads");
+            assert_eq!(wrong, [""; 0], "mag verify finds something");
         }
         self.home
     }
