@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +50,8 @@ pub struct Admin {
     pub batches: mpsc::WeakSender<Batch>,
     /// How each sender of the config is doing.
     pub senders: BTreeMap<String, watch::Receiver<Health>>,
+    /// Told when a person asks a sender for something, by its name: it tries at once.
+    pub looks: BTreeMap<String, Arc<Notify>>,
     /// The time for people.
     pub clock: Clock,
     /// When this mag started.

@@ -92,13 +92,14 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     drop(batches);
     let telling = CancellationToken::new();
     let config = Arc::new(config);
-    let (mut tasks, health) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let (mut tasks, health, looks) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
     let looking = looked_at.map(|listener| {
         let admin = Admin {
             store: store.clone(),
             intake,
             batches: for_admin,
             senders: health,
+            looks,
             clock: clock.clone(),
             started: clock.now(),
             stopping: stop.clone(),
@@ -323,6 +324,9 @@ fn by_sender(recovered: Recovered, now: u64) -> BTreeMap<String, crate::deliver:
     }
     for (sender, until) in recovered.paused {
         resumes.entry(sender).or_default().paused_until = Some(until);
+    }
+    for (sender, last) in recovered.last_delivered {
+        resumes.entry(sender).or_default().last_delivered = Some(last);
     }
     for (sender, started) in recovered.attempts {
         resumes.entry(sender).or_default().spent.push(Duration::from_millis(now.saturating_sub(started)));

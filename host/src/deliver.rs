@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -88,6 +88,8 @@ pub struct Resume {
     pub spent: Vec<Duration>,
     /// Until when its destination wants to be left alone, in wall-clock time.
     pub paused_until: Option<Millis>,
+    /// When something was last delivered, in wall-clock time.
+    pub last_delivered: Option<Millis>,
 }
 
 /// What a sender's task is given by those who start it.
@@ -101,6 +103,8 @@ pub struct Surroundings {
     pub stop: CancellationToken,
     /// Where others see how it goes.
     pub health: watch::Sender<Health>,
+    /// Told when a person thinks that the destination works again: it is tried at once.
+    pub look: Arc<Notify>,
 }
 
 /// How long a call may go on after mag was told to stop.
@@ -108,7 +112,7 @@ const STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// Runs one sender until it is told to stop, or until the store stops.
 pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surroundings: Surroundings) {
-    let Surroundings { store, clock, stop, health } = surroundings;
+    let Surroundings { store, clock, stop, health, look } = surroundings;
     let (now, wall) = (clock.instant(), clock.now());
     // A wall clock that was set back must not make anybody wait longer than a destination may ask for.
     let from_now = |due: Millis| now + Duration::from_millis(due.saturating_sub(wall)).min(retry::ASKED_MAX);
@@ -122,6 +126,7 @@ pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surro
     let mut backoff: Vec<Waiting> = resume.deliveries.into_iter().map(waiting).collect();
     backoff.sort_by(|a, b| a.delivery.id.cmp(&b.delivery.id));
     health.send_modify(|health| health.plugin.clone_from(&settings.plugin));
+    let trouble = trouble_before(&backoff, resume.last_delivered, wall, now);
     let task = Task {
         plugin: Arc::new(plugin),
         budget: Budget::new(settings.rate, settings.burst, &resume.spent, now),
@@ -137,7 +142,8 @@ pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surro
         prepare_failures: 0,
         prepare_at: None,
         paused_until: resume.paused_until.map(from_now),
-        trouble: Trouble::default(),
+        trouble,
+        look,
     };
     task.run().await;
 }
@@ -184,6 +190,16 @@ struct Task<P> {
     /// No attempt before then.
     paused_until: Option<Instant>,
     trouble: Trouble,
+    look: Arc<Notify>,
+}
+
+/// Since when nothing was delivered though it was tried, in the former runs: a restart does not make the fallback wait
+/// anew.
+fn trouble_before(backoff: &[Waiting], last_delivered: Option<Millis>, wall: Millis, now: Instant) -> Trouble {
+    let tried = backoff.iter().map(|waiting| waiting.tried_before).max().unwrap_or_default();
+    let since_delivered = last_delivered.map(|last| Duration::from_millis(wall.saturating_sub(last)));
+    let trying = since_delivered.map_or(tried, |since| since.min(tried));
+    if trying.is_zero() { Trouble::default() } else { Trouble::since(now.checked_sub(trying).unwrap_or(now)) }
 }
 
 impl Settings {

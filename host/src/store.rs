@@ -167,6 +167,8 @@ pub struct Recovered {
     pub attempts: Vec<(String, Millis)>,
     /// Senders whose destination asked to be left alone, and until when.
     pub paused: Vec<(String, Millis)>,
+    /// When each sender last delivered something.
+    pub last_delivered: Vec<(String, Millis)>,
     /// Deliveries that went to the dead letters because their sender is gone.
     pub buried: u64,
     /// The row of the next window.

@@ -15,7 +15,7 @@ use super::Admin;
 use super::answer::{Answer, Refusal, json};
 use super::report::{Decided, Queued, Selection};
 use crate::limits;
-use crate::store::{Deed, LetterError, Stopped};
+use crate::store::{Deed, LetterError, Stopped, Which};
 
 impl From<Stopped> for Refusal {
     fn from(stopped: Stopped) -> Self {
@@ -34,6 +34,14 @@ impl From<LetterError> for Refusal {
     }
 }
 
+impl Admin {
+    fn no_sender(&self, name: &str) -> Refusal {
+        let names: Vec<&str> = self.senders.keys().map(String::as_str).collect();
+        let why = format!("there is no sender {name}, only {}", names.join(", "));
+        Refusal::new(StatusCode::NOT_FOUND, why)
+    }
+}
+
 /// Replays or drops the dead letters that the body names.
 pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let selection: Selection = body(request).await?;
@@ -43,7 +51,11 @@ pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming
             "name exactly one of {\"ids\": […]}, {\"sender\": \"…\"}, {\"all\": true}",
         )
     })?;
+    let of_sender = if let Which::Sender(name) = &which { Some(name.clone()) } else { None };
     let moved = admin.store.letters(which, deed).await??;
+    if let Some(name) = of_sender.filter(|name| moved.is_nothing() && !admin.senders.contains_key(name)) {
+        return Err(admin.no_sender(&name));
+    }
     let what = match deed {
         Deed::Replay => "replayed",
         Deed::Drop => "dropped",
@@ -56,11 +68,12 @@ pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming
 pub(super) async fn test(admin: &Admin, name: &str) -> Result<Answer, Refusal> {
     let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
     if !admin.senders.contains_key(&name) {
-        let names: Vec<&str> = admin.senders.keys().map(String::as_str).collect();
-        let why = format!("there is no sender {name}, only {}", names.join(", "));
-        return Err(Refusal::new(StatusCode::NOT_FOUND, why));
+        return Err(admin.no_sender(&name));
     }
     let id = admin.store.test(name.clone()).await??;
+    if let Some(look) = admin.looks.get(&name) {
+        look.notify_one();
+    }
     tracing::info!(sender = name, id, "a person asked for a test notification");
     Ok(json(StatusCode::ACCEPTED, &Queued { id }))
 }

@@ -55,11 +55,16 @@ pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
 
 async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
     let mut signals = listen()?;
+    let mut hang_up = signal(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let mut daemon = Box::pin(daemon::run(ready, Clock::system(), stop.clone()));
-    tokio::select! {
-        done = &mut daemon => return done,
-        () = any(&mut signals) => stop.cancel(),
+    loop {
+        tokio::select! {
+            done = &mut daemon => return done,
+            () = any(&mut signals) => break stop.cancel(),
+            // A closed terminal, or somebody who is used to reloading so.
+            _ = hang_up.recv() => tracing::info!("SIGHUP changes nothing in this version: stop and start mag for a new config"),
+        }
     }
     // Some tools signal a process and then its group: what comes so soon was meant as one.
     if let Ok(done) = tokio::time::timeout(SAME_SIGNAL, &mut daemon).await {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +28,9 @@ impl Plugin for Started {
 /// How each sender is doing, by name.
 pub(super) type Healths = BTreeMap<String, watch::Receiver<Health>>;
 
+/// By whose name a person makes which sender look at its destination again.
+pub(super) type Looks = BTreeMap<String, Arc<Notify>>;
+
 /// Starts every sender; what a former run left for it goes on.
 pub(super) fn start(
     config: &Arc<Config>,
@@ -36,22 +39,23 @@ pub(super) fn start(
     store: &Store,
     clock: &Clock,
     stop: &CancellationToken,
-) -> (JoinSet<()>, Healths) {
+) -> (JoinSet<()>, Healths, Looks) {
     let mut resumes = super::by_sender(recovered, clock.now());
     let mut tasks = JoinSet::new();
-    let mut health = Healths::new();
+    let (mut health, mut looks) = (Healths::new(), Looks::new());
     for sender in loaded {
         let resume = resumes.remove(sender.name()).unwrap_or_default();
         let (shown, seen) = watch::channel(Health { since: clock.now(), ..Health::default() });
         health.insert(sender.name().to_owned(), seen);
+        let look = Arc::clone(looks.entry(sender.name().to_owned()).or_default());
         let config = Arc::clone(config);
         let surroundings =
-            Surroundings { store: store.clone(), clock: clock.clone(), stop: stop.clone(), health: shown };
+            Surroundings { store: store.clone(), clock: clock.clone(), stop: stop.clone(), health: shown, look };
         tasks.spawn(async move {
             Box::pin(one(config, sender, resume, surroundings)).await;
         });
     }
-    (tasks, health)
+    (tasks, health, looks)
 }
 
 async fn one(config: Arc<Config>, sender: Sender, resume: Resume, surroundings: Surroundings) {

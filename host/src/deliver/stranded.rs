@@ -8,7 +8,7 @@ const AGAIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Hands what waits for the sender to its fallback, at once and then again and again, until mag stops.
 pub async fn stranded(name: &str, fallback: Option<Fallback>, error: &str, surroundings: Surroundings) {
-    let Surroundings { store, clock, stop, health } = surroundings;
+    let Surroundings { store, clock, stop, health, .. } = surroundings;
     health.send_modify(|health| {
         (health.state, health.since) = (State::Broken, clock.now());
     });

@@ -100,6 +100,23 @@ impl<P: Plugin> Task<P> {
             () = self.stop.cancelled() => Ok(()),
             Some(ended) = self.calls.join_next() => self.ended(returned(ended)).await,
             () = sleep_until(wake) => Ok(()),
+            () = self.look.notified() => {
+                self.look_again();
+                Ok(())
+            }
+        }
+    }
+
+    /// A person thinks that the destination works: what needed a person, or failed, is tried now. A pause that the
+    /// destination asked for is kept.
+    fn look_again(&mut self) {
+        let now = self.clock.instant();
+        self.prepare_at = None;
+        if self.trouble.is_misconfigured() {
+            self.paused_until = None;
+        }
+        for waiting in &mut self.backoff {
+            waiting.due = now;
         }
     }
 
@@ -116,6 +133,7 @@ impl<P: Plugin> Task<P> {
             }
             Some(ended) = self.calls.join_next() => call = Some(returned(ended)),
             () = sleep_until(wake) => {}
+            () = self.look.notified() => self.look_again(),
             () = self.stop.cancelled() => {}
         }
         self.store.disarm(self.settings.name.clone()).await?;

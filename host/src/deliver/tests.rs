@@ -155,17 +155,19 @@ impl Setup {
         let spent = found.attempts.into_iter().map(|(_, began)| ago(began)).collect();
         let unfinished = found.deliveries.clone();
         let paused_until = found.paused.into_iter().find(|(sender, _)| sender == "hook").map(|(_, until)| until);
-        let resume = Resume { deliveries: found.deliveries, spent, paused_until };
+        let last_delivered = found.last_delivered.into_iter().find(|(sender, _)| sender == "hook").map(|(_, at)| at);
+        let resume = Resume { deliveries: found.deliveries, spent, paused_until, last_delivered };
         let (calls, called) = mpsc::channel(1_000);
         let prepares = Arc::new(AtomicU32::new(0));
         let (send, prepare) = (Arc::clone(&self.send), Arc::clone(&self.prepare));
         let plugin = Fake { send, prepare, prepares: Arc::clone(&prepares), calls };
         let stop = CancellationToken::new();
         let (shown, health) = watch::channel(Health::default());
+        let (look, store_of_task, clock) = (Arc::<Notify>::default(), store.clone(), self.clock.clone());
         let surroundings =
-            Surroundings { store: store.clone(), clock: self.clock.clone(), stop: stop.clone(), health: shown };
+            Surroundings { store: store_of_task, clock, stop: stop.clone(), health: shown, look: Arc::clone(&look) };
         let task = tokio::spawn(run(plugin, self.settings.clone(), resume, surroundings));
-        Run { _still: StillTime::new(), store, writer, called, prepares, stop, task, unfinished, health }
+        Run { _still: StillTime::new(), store, writer, called, prepares, stop, task, unfinished, health, look }
     }
 }
 
@@ -182,6 +184,7 @@ struct Run {
     unfinished: Vec<Delivery>,
     /// What others see of it.
     health: watch::Receiver<Health>,
+    look: Arc<Notify>,
 }
 
 impl Run {

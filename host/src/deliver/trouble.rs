@@ -37,6 +37,13 @@ pub enum Said {
 }
 
 impl Trouble {
+    /// It began in a former run, then.
+    #[must_use]
+    pub fn since(then: Instant) -> Self {
+        let last = ("not-delivered".to_owned(), "nothing was delivered since before the start".to_owned());
+        Self { since: Some(then), last, ..Self::default() }
+    }
+
     /// A delivery failed; whether the sender counts as failing from now on.
     pub fn failed(&mut self, id: &str, failure: &Failure, now: Instant) -> bool {
         self.note(failure, now);

@@ -11,9 +11,9 @@ use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, h
 use crate::clock::as_millis;
 use crate::message::{Millis, Reason};
 
-/// Writes a delivery that was just frozen, with its first attempt begun.
-pub(super) fn insert(conn: &Connection, delivery: &Delivery, living: bool, now: Millis) -> Result<()> {
-    let told = delivery.groups.iter().fold(0_u64, |told, group| told.saturating_add(group.count));
+/// Writes a delivery that was just frozen, with its first attempt begun; it holds so many messages that were not told
+/// before.
+pub(super) fn insert(conn: &Connection, delivery: &Delivery, messages: u64, living: bool, now: Millis) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO deliveries (id, sender, state, attempt, groups, messages, omitted_groups, omitted_messages, created,
            living, previous) VALUES (?1, ?2, 'sending', 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
@@ -22,7 +22,7 @@ pub(super) fn insert(conn: &Connection, delivery: &Delivery, living: bool, now: 
         delivery.id,
         delivery.sender,
         int(delivery.groups.len() as u64 + delivery.omitted_groups),
-        int(told.saturating_add(delivery.omitted_messages)),
+        int(messages),
         int(delivery.omitted_groups),
         int(delivery.omitted_messages),
         int(now),
@@ -120,9 +120,18 @@ fn pause(conn: &Connection, sender: &str, until: Option<Millis>) -> Result<()> {
 
 /// Senders whose destination asked to be left alone for some time yet.
 pub(super) fn paused(conn: &Connection, now: Millis) -> Result<Vec<(String, Millis)>> {
-    let mut statement = conn.prepare("SELECT sender, paused_until FROM senders WHERE paused_until > ?1")?;
-    let paused = statement.query_map([int(now)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
-    paused.collect()
+    times(conn, "SELECT sender, paused_until FROM senders WHERE paused_until > ?1", now)
+}
+
+/// When something was last delivered by each sender; what lies in the future, by a clock that was set back, says nothing.
+pub(super) fn last_delivered(conn: &Connection, now: Millis) -> Result<Vec<(String, Millis)>> {
+    times(conn, "SELECT sender, last_delivered FROM senders WHERE last_delivered <= ?1", now)
+}
+
+fn times(conn: &Connection, sql: &str, now: Millis) -> Result<Vec<(String, Millis)>> {
+    let mut statement = conn.prepare(sql)?;
+    let times = statement.query_map([int(now)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
+    times.collect()
 }
 
 /// Ends a delivery. A test that nobody was told of is no dead letter: whoever asked for it knows.
@@ -222,7 +231,8 @@ fn read(conn: &Connection, id: &str) -> Result<Delivery> {
 }
 
 /// The oldest delivery that is queued for a sender, with its next attempt begun: content that was frozen before, such
-/// as a dead letter that is replayed or a copy of what another sender could not tell.
+/// as a dead letter that is replayed or a copy of what another sender could not tell. A living message is brought up to
+/// date from what it shows by now.
 ///
 /// One that shares a group with a delivery under way waits for it.
 pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Result<Option<Delivery>> {
@@ -237,6 +247,7 @@ pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Re
         .query_row([&freeze.sender], |row| row.get(0))
         .optional()?;
     let Some(id) = id else { return Ok(None) };
+    receipts::show_anew(conn, &id, freeze, now)?;
     let mut delivery = read(conn, &id)?;
     if delivery.attempt == 0 {
         sum_up(conn, &mut delivery, freeze)?;

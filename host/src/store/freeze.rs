@@ -42,6 +42,7 @@ pub(super) fn next(
             delivery.previous = Some(shown.receipt);
         }
     }
+    let messages = picked.iter().fold(0, |sum: u64, entry| sum.saturating_add(entry.count));
     for (n, entry) in picked.into_iter().enumerate() {
         take(conn, &delivery.id, n, &entry)?;
         moves.shift(&entry.route, &freeze.sender, Term::Waiting, Term::Frozen, int(entry.count));
@@ -52,7 +53,7 @@ pub(super) fn next(
             delivery.omitted_messages = delivery.omitted_messages.saturating_add(entry.count);
         }
     }
-    deliveries::insert(conn, &delivery, freeze.living.is_some(), now)?;
+    deliveries::insert(conn, &delivery, messages, freeze.living.is_some(), now)?;
     Ok(Some(delivery))
 }
 

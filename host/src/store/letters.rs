@@ -84,6 +84,12 @@ pub struct Moved {
 }
 
 impl Moved {
+    /// Whether there was no letter to look at.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.letters == 0 && self.left.is_empty()
+    }
+
     /// Adds what a further transaction did.
     pub(super) fn add(&mut self, other: Self) {
         self.letters += other.letters;

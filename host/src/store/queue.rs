@@ -83,7 +83,7 @@ fn add_to_waiting(conn: &Connection, sender: &str, later: &Group) -> Result<()> 
 }
 
 /// Two closed windows of one group as one: the earliest opening, the latest closing, what both share.
-fn merge(group: &mut Group, later: &Group) {
+pub(super) fn merge(group: &mut Group, later: &Group) {
     if group.kind != later.kind {
         DEFAULT_KIND.clone_into(&mut group.kind);
     }

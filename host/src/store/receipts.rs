@@ -1,11 +1,13 @@
 //! Living messages: what a sender gave back for a group, and how much of the group that message shows.
 //!
 //! Receipts of other deliveries are kept too, but nothing is brought up to date by them: such a message may tell of many
-//! groups.
+//! groups. They never take the place of a living message's.
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
+use super::Freeze;
 use super::rows::{self, int};
+use crate::clock::as_millis;
 use crate::message::{Group, GroupId, Millis};
 
 /// A message at the destination that can still be brought up to date.
@@ -36,6 +38,28 @@ pub(super) fn add_shown(group: &mut Group, count: u64, since: Option<Millis>) {
     group.opened = since.map_or(group.opened, |since| since.min(group.opened));
 }
 
+/// Makes a living delivery that was frozen some time ago show what its message shows by now, and what is new in it.
+pub(super) fn show_anew(conn: &Connection, delivery: &str, freeze: &Freeze, now: Millis) -> Result<()> {
+    let group = conn
+        .prepare_cached(
+            "SELECT g.group_id FROM delivery_groups g JOIN deliveries d ON d.id = g.delivery
+             WHERE d.id = ?1 AND d.living",
+        )?
+        .query_row([delivery], |row| rows::read_group_id(row, 0))
+        .optional()?;
+    let Some(group) = group else { return Ok(()) };
+    let shown = match freeze.living {
+        Some(repeat_after) => find(conn, &freeze.sender, group, now.saturating_sub(as_millis(repeat_after)))?,
+        None => None,
+    };
+    let (count, since) = shown.as_ref().map_or((0, None), |shown| (shown.count, Some(int(shown.since))));
+    conn.prepare_cached("UPDATE delivery_groups SET shown = ?2, shown_since = ?3 WHERE delivery = ?1")?
+        .execute(params![delivery, int(count), since])?;
+    conn.prepare_cached("UPDATE deliveries SET previous = ?2 WHERE id = ?1")?
+        .execute(params![delivery, shown.map(|shown| shown.receipt)])?;
+    Ok(())
+}
+
 /// Keeps what a delivery gave back, for each group that it told in full.
 pub(super) fn keep(
     conn: &Connection,
@@ -59,7 +83,8 @@ pub(super) fn keep(
                min(g.opened, coalesce(g.shown_since, g.opened)), g.shown + g.count
              FROM delivery_groups g JOIN deliveries d ON d.id = g.delivery WHERE g.delivery = ?1 AND g.omitted = 0
              ON CONFLICT DO UPDATE SET delivery = excluded.delivery, receipt = excluded.receipt,
-               updated = excluded.updated, posted = excluded.posted, opened = excluded.opened, count = excluded.count",
+               updated = excluded.updated, posted = excluded.posted, opened = excluded.opened, count = excluded.count
+             WHERE excluded.posted > 0 OR posted = 0",
         )?
         .execute(params![delivery, receipt, int(now)])?;
     }

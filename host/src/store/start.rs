@@ -52,6 +52,7 @@ pub(super) fn recover(
             now.saturating_add(BUDGET_MILLIS),
         )?,
         paused: deliveries::paused(conn, now)?,
+        last_delivered: deliveries::last_delivered(conn, now)?,
         buried,
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
         ids: identities::load(conn, ids)?,

@@ -102,17 +102,17 @@ impl Sender for Slack {
     fn send(call: &Call<'_, Config>, notification: &Notification) -> Result<Delivered, Failure> {
         let users = users::Users::from_bytes(call.state);
         let text = |max_chars| form::text(notification, call.config, &users, max_chars);
-        if let Some(receipt) = Receipt::to_update(notification) {
+        if let Some(receipt) = Receipt::to_update(notification, call.config) {
             let updated = shorter_if_too_long(text, |text| api::update(call, &receipt.channel, &receipt.ts, text));
             match updated {
-                Ok(updated) => return Ok(told(updated, true)),
+                Ok(updated) => return Ok(told(call.config, updated, true)),
                 // It was deleted, or Slack does not let it be changed any more: a new one takes its place.
                 Err(failure) if api::CANNOT_UPDATE.contains(&failure.code.as_str()) => {}
                 Err(failure) => return Err(failure),
             }
         }
         let posted = shorter_if_too_long(text, |text| api::post_message(call, text))?;
-        Ok(told(posted, false))
+        Ok(told(call.config, posted, false))
     }
 }
 
@@ -127,9 +127,10 @@ fn shorter_if_too_long(
     }
 }
 
-fn told(posted: api::Posted, updated_in_place: bool) -> Delivered {
+fn told(config: &Config, posted: api::Posted, updated_in_place: bool) -> Delivered {
     // Two short words from Slack: this cannot fail, and a message without a receipt is told all the same.
-    let receipt = serde_json::to_vec(&Receipt { channel: posted.channel, ts: posted.ts }).ok();
+    let receipt = Receipt { channel: posted.channel, ts: posted.ts, named: config.channel.clone() };
+    let receipt = serde_json::to_vec(&receipt).ok();
     Delivered { receipt, updated_in_place, ..delivered() }
 }
 
@@ -144,13 +145,16 @@ fn say(line: &str) {
 struct Receipt {
     channel: String,
     ts: String,
+    /// The channel as the config named it: in another one there is nothing to change.
+    #[serde(default)]
+    named: String,
 }
 
 impl Receipt {
     /// The message that is to be changed; one that cannot be read is as good as none.
-    fn to_update(notification: &Notification) -> Option<Self> {
+    fn to_update(notification: &Notification, config: &Config) -> Option<Self> {
         let previous = notification.previous.as_ref().filter(|_| notification.intent == Intent::Update)?;
-        serde_json::from_slice(previous).ok()
+        serde_json::from_slice(previous).ok().filter(|receipt: &Self| receipt.named == config.channel)
     }
 }
 

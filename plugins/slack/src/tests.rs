@@ -52,7 +52,10 @@ fn a_message_is_posted_with_documented_arguments_only() {
             "parse": "none", "link_names": false, "unfurl_links": false, "unfurl_media": false,
         })
     );
-    assert_eq!(told.receipt.as_deref(), Some(br#"{"channel":"C1","ts":"1503435956.000247"}"#.as_slice()));
+    assert_eq!(
+        told.receipt.as_deref(),
+        Some(br##"{"channel":"C1","ts":"1503435956.000247","named":"#ops"}"##.as_slice())
+    );
 }
 
 #[test]
@@ -281,7 +284,7 @@ fn living(receipt: &[u8]) -> Notification {
     told
 }
 
-const RECEIPT: &[u8] = br#"{"channel":"C1","ts":"1.2"}"#;
+const RECEIPT: &[u8] = br##"{"channel":"C1","ts":"1.2","named":"#ops"}"##;
 
 #[test]
 fn a_living_message_is_changed_in_place() {
@@ -308,9 +311,12 @@ fn a_message_that_is_gone_is_posted_anew() {
 }
 
 #[test]
-fn a_receipt_that_cannot_be_read_means_a_new_message() {
+fn a_receipt_that_cannot_be_read_or_is_of_another_channel_means_a_new_message() {
     let http = FakeHttp::answering(200, POSTED);
     assert!(!send(&http, &living(b"junk")).unwrap().updated_in_place);
+    let elsewhere = br##"{"channel":"C2","ts":"1.2","named":"#old"}"##;
+    let http = FakeHttp::answering(200, POSTED);
+    assert!(!send(&http, &living(elsewhere)).unwrap().updated_in_place, "the config names another channel now");
     assert_eq!(http.requests()[0].url, "https://slack.com/api/chat.postMessage");
 }
 

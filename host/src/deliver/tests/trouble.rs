@@ -56,7 +56,7 @@ async fn a_destination_that_takes_nothing_for_five_minutes_is_told_by_the_fallba
     assert_eq!(run.escalated().await, []);
     run.close("a", 2).await;
     run.pass(Duration::from_secs(3)).await;
-    assert_eq!(run.escalated().await, told(&[("a", 3), ("a", 2)]), "what is tried, and what waits behind it");
+    assert_eq!(run.escalated().await, told(&[("a", 5)]), "what is tried, and what waits behind it");
     run.close("b", 1).await;
     run.pass(MINUTE).await;
     assert_eq!(run.escalated().await, told(&[("b", 1)]), "then every minute what came since");
@@ -281,7 +281,7 @@ async fn a_sender_that_does_not_start_at_all_is_told_by_its_fallback() {
     let (shown, health) = watch::channel(Health::default());
     let stop = CancellationToken::new();
     let (store, clock) = (run.store.clone(), setup.clock.clone());
-    let surroundings = Surroundings { store, clock, stop: stop.clone(), health: shown };
+    let surroundings = Surroundings { store, clock, stop: stop.clone(), health: shown, look: Arc::default() };
     let fallback = Fallback { sender: "mail".to_owned(), after: MINUTE };
     let stranded = tokio::spawn(async move { stranded("hook", Some(fallback), "no such file", surroundings).await });
     run.settle().await;
@@ -291,4 +291,52 @@ async fn a_sender_that_does_not_start_at_all_is_told_by_its_fallback() {
     stranded.await.expect("it stops");
     run.stop().await;
     balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_does_not_make_the_fallback_wait_anew() {
+    let (_folder, path) = file();
+    let setup = with_fallback(|_| retry_after(20)).at(&path);
+    let mut run = setup.start();
+    run.close("a", 3).await;
+    run.pass(4 * MINUTE).await;
+    assert_eq!(run.escalated().await, []);
+    run.stop().await;
+    let mut run = setup.start();
+    run.pass(90 * Duration::from_secs(1)).await;
+    assert_eq!(run.escalated().await, told(&[("a", 3)]));
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_who_mended_a_destination_makes_it_be_tried_at_once() {
+    let mended = Arc::new(AtomicU32::new(0));
+    let is_mended = Arc::clone(&mended);
+    let answer = move |_| match is_mended.load(Ordering::Relaxed) {
+        0 => failed(FailureKind::Misconfigured),
+        _ => Answer::Delivered,
+    };
+    let mut run = Setup::new(answer).start();
+    run.close("a", 1).await;
+    run.pass(20 * MINUTE).await;
+    mended.store(1, Ordering::Relaxed);
+    run.look.notify_one();
+    assert_eq!(run.now().await.text(), "a");
+    run.settle().await;
+    assert_eq!(run.health.borrow().state, health::State::Ready);
+    run.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_the_destination_asked_for_is_kept_whoever_looks() {
+    let limited = || Failure { after: Some(10 * MINUTE), ..failure(FailureKind::RateLimited) };
+    let mut run =
+        Setup::new(move |n| if n.attempt == 1 { Answer::Failed(limited()) } else { Answer::Delivered }).start();
+    run.close("a", 1).await;
+    run.now().await;
+    run.settle().await;
+    run.look.notify_one();
+    assert!(run.in_steps(MINUTE, 9 * MINUTE).await.is_none());
+    assert!(run.in_steps(MINUTE, 2 * MINUTE).await.is_some());
+    run.stop().await;
 }

@@ -104,3 +104,44 @@ async fn a_digest_is_never_turned_into_the_living_message_of_one_of_its_groups()
     assert_eq!((previous, count), (None, 1));
     rig.stop();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_replayed_letter_adds_to_what_its_message_shows_by_now() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    rig.close(vec![later("a", 6, NOON)]).await;
+    let (first, ..) = next(&rig).await;
+    rig.finish(&first, posted(7)).await;
+    rig.close(vec![later("a", 3, NOON)]).await;
+    let (dying, _, count, _) = next(&rig).await;
+    assert_eq!(count, 9);
+    rig.finish(&dying, dead()).await;
+    rig.close(vec![later("a", 4, NOON)]).await;
+    let (other, _, count, _) = next(&rig).await;
+    assert_eq!(count, 10);
+    rig.finish(&other, updated()).await;
+    let moved = rig.store.letters(Which::All, Deed::Replay).await.expect("the store runs").expect("a letter");
+    assert_eq!((moved.letters, moved.messages), (1, 3), "what it shows besides was told before");
+    let (again, previous, count, _) = next(&rig).await;
+    assert_eq!((&again.id, previous, count), (&dying.id, Some(vec![7]), 13));
+    rig.finish(&again, updated()).await;
+    rig.close(vec![later("a", 1, NOON)]).await;
+    assert_eq!(next(&rig).await.2, 14);
+    rig.stop();
+    balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_tells_of_more_does_not_take_the_place_of_a_living_one() {
+    let rig = Rig::simple(None);
+    rig.close(vec![later("a", 6, NOON)]).await;
+    let (first, ..) = next(&rig).await;
+    rig.finish(&first, posted(7)).await;
+    rig.close(vec![later("a", 3, NOON)]).await;
+    let digest = rig.next("console").await.expect("it waits");
+    rig.finish(&digest, posted(9)).await;
+    rig.close(vec![later("a", 1, NOON)]).await;
+    let (_, previous, count, _) = next(&rig).await;
+    assert_eq!((previous, count), (Some(vec![7]), 7));
+    rig.stop();
+}

@@ -46,14 +46,14 @@ impl Frozen {
         self.rows().map(|group| group.id).collect()
     }
 
-    /// What the fallback has not heard of yet, with the count that orders it; it has heard of it then.
-    fn left(&mut self) -> Vec<(u64, Group)> {
+    /// What the fallback has not heard of yet; it has heard of it then.
+    fn left(&mut self) -> Vec<Group> {
         let rows = self.delivery.groups.iter().chain(&self.omitted).zip(&mut self.escalated);
         rows.filter(|(group, escalated)| group.count > **escalated)
             .map(|(group, escalated)| {
                 let left = Group { count: group.count - *escalated, ..group.clone() };
                 *escalated = group.count;
-                (group.count, left)
+                left
             })
             .collect()
     }
@@ -132,14 +132,7 @@ impl Model {
             self.waiting.push(Entry { sender, group, sweep, place: self.entries, escalated: 0 });
             return;
         };
-        waiting.count += group.count;
-        waiting.severity = waiting.severity.max(group.severity);
-        waiting.opened = waiting.opened.min(group.opened);
-        waiting.closed = waiting.closed.max(group.closed);
-        merge_samples(waiting, &group);
-        if waiting.reason != group.reason {
-            waiting.reason = Reason::Time;
-        }
+        merge(waiting, &group);
     }
 
     fn end(&mut self, route: &str, sender: &str, term: usize, count: u64) {
@@ -215,34 +208,48 @@ impl Model {
         let mut all: Vec<&mut Frozen> = self.under_way.values_mut().chain(&mut self.queued).collect();
         all.retain(|frozen| frozen.delivery.sender == from);
         all.sort_by_key(|frozen| frozen.birth);
-        let under_way = all.into_iter().flat_map(Frozen::left).collect();
-        let mut waiting = Vec::new();
+        let mut left: Vec<Group> = all.into_iter().flat_map(Frozen::left).collect();
         for entry in self.waiting.iter_mut().filter(|e| e.sender == from && e.group.count > e.escalated) {
             let count = entry.group.count;
             let total = self.totals.get(&entry.group.id).map_or(count, |total| count.max(*total));
-            waiting.push((count, Group { count: count - entry.escalated, total, ..entry.group.clone() }));
+            left.push(Group { count: count - entry.escalated, total, ..entry.group.clone() });
             entry.escalated = count;
         }
-        usize::from(self.copy(from, to, under_way, now)) + usize::from(self.copy(from, to, waiting, now))
+        usize::from(self.copy(from, to, left, now))
     }
 
-    fn copy(&mut self, from: &str, to: &str, mut rows: Vec<(u64, Group)>, now: Millis) -> bool {
-        if rows.is_empty() {
+    /// Adds to the copy that the fallback has not begun, or makes one.
+    fn copy(&mut self, from: &str, to: &str, left: Vec<Group>, now: Millis) -> bool {
+        if left.is_empty() {
             return false;
         }
-        rows.sort_by_key(|(count, group)| std::cmp::Reverse((group.severity, *count)));
         let escalation = escalation(from, to);
-        let cause = Cause { sender: from.to_owned(), code: escalation.code, error: escalation.error };
-        let delivery = Delivery {
-            attempt: 0,
-            groups: rows.into_iter().map(|(_, group)| group).collect(),
-            reason: Some(Reason::Escalated),
-            cause: Some(cause),
-            ..Delivery::begin(String::new(), to.to_owned(), now)
+        let cause = Some(Cause { sender: from.to_owned(), code: escalation.code, error: escalation.error });
+        let is_open = |f: &Frozen| {
+            let d = &f.delivery;
+            d.sender == to && d.attempt == 0 && d.cause == cause
         };
-        let escalated = vec![0; delivery.groups.len()];
-        let birth = self.birth();
-        self.queued.push(Frozen { delivery, omitted: Vec::new(), escalated, birth });
+        let at = self.queued.iter().position(is_open).unwrap_or_else(|| {
+            let new = Delivery::begin(String::new(), to.to_owned(), now);
+            let delivery = Delivery { attempt: 0, reason: Some(Reason::Escalated), cause: cause.clone(), ..new };
+            let birth = self.birth();
+            self.queued.push(Frozen { delivery, omitted: Vec::new(), escalated: Vec::new(), birth });
+            self.queued.len() - 1
+        });
+        let copy = &mut self.queued[at];
+        let groups = std::mem::take(&mut copy.delivery.groups);
+        let mut rows: Vec<(Group, u64)> = groups.into_iter().zip(std::mem::take(&mut copy.escalated)).collect();
+        for group in left {
+            match rows.iter_mut().find(|(there, _)| there.id == group.id) {
+                Some((there, _)) => {
+                    merge(there, &group);
+                    there.total = there.total.max(group.total);
+                }
+                None => rows.push((group, 0)),
+            }
+        }
+        rows.sort_by_key(|(group, _)| std::cmp::Reverse((group.severity, group.count)));
+        (copy.delivery.groups, copy.escalated) = rows.into_iter().unzip();
         true
     }
 
@@ -380,5 +387,16 @@ fn other(group: &Group) -> Group {
 impl Counting {
     pub(super) fn text(&self) -> String {
         format!("text {}", self.text)
+    }
+}
+
+fn merge(group: &mut Group, later: &Group) {
+    group.count += later.count;
+    group.severity = group.severity.max(later.severity);
+    group.opened = group.opened.min(later.opened);
+    group.closed = group.closed.max(later.closed);
+    crate::group::merge_samples(group, later);
+    if group.reason != later.reason {
+        group.reason = Reason::Time;
     }
 }
