@@ -10,8 +10,9 @@ use mag_testkit::wait_for;
 
 use super::support::{Mag, Wire};
 
-/// What an attack may cost beyond what honest clients have made mag hold already.
-const MORE_BYTES: u64 = 1024 * 1024;
+/// What an attack may cost beyond what honest clients have made mag hold already: the longest line that is taken whole,
+/// 1 MiB, and the pages around it.
+const MORE_BYTES: u64 = 1024 * 1024 + 128 * 1024;
 /// Nothing honest waits so long.
 const LIMIT: Duration = Duration::from_secs(120);
 const MIB: usize = 1024 * 1024;
