@@ -395,7 +395,7 @@ fn merge(group: &mut Group, later: &Group) {
     group.severity = group.severity.max(later.severity);
     group.opened = group.opened.min(later.opened);
     group.closed = group.closed.max(later.closed);
-    crate::group::merge_samples(group, later);
+    merge_samples(group, later);
     if group.reason != later.reason {
         group.reason = Reason::Time;
     }
