@@ -133,7 +133,10 @@ impl Control {
 
     pub(crate) fn set(&self, fault: Option<Fault>) {
         let mut state = self.state();
-        (state.fault, state.met, state.fired) = (fault, 0, 0);
+        state.fault = fault;
+        if fault.is_some() {
+            (state.met, state.fired) = (0, 0);
+        }
     }
 
     pub(crate) fn fired(&self) -> u64 {

@@ -104,6 +104,12 @@ impl Disk {
                     self.sync_folder();
                 }
             }
+            Operation::Rewrite { part } => {
+                if let Some(file) = self.file(*part) {
+                    file.waiting.clear();
+                    file.durable.clone_from(&file.cached);
+                }
+            }
             Operation::FailedSync { part } => {
                 let drops = self.failed_sync == FailedSync::Drops;
                 if let Some(file) = self.file(*part).filter(|_| drops) {

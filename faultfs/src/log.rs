@@ -70,6 +70,11 @@ pub enum Operation {
         /// Which file.
         part: Part,
     },
+    /// Written once more as it is, and synced, by somebody else than SQLite.
+    Rewrite {
+        /// Which file.
+        part: Part,
+    },
     /// Cut or grown to a size.
     Truncate {
         /// Which file.
@@ -119,6 +124,7 @@ impl Operation {
             Self::Write { .. }
             | Self::Sync { .. }
             | Self::FailedSync { .. }
+            | Self::Rewrite { .. }
             | Self::Truncate { .. }
             | Self::Delete { .. } => true,
             Self::Read { .. } | Self::Lock | Self::ShmLock | Self::ShmMap | Self::Look => false,

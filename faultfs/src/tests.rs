@@ -169,6 +169,8 @@ fn what_a_failed_sync_dropped_is_seen_but_not_on_the_disk() {
     assert_eq!(disk.cached().0[&Part::Database], [0, 1, 1, 0]);
     assert_eq!(disk.crashed(Loss::Everything, &mut Rng::with_seed(1)).0[&Part::Database], [0; 4]);
     assert!(!disk.is_synced());
+    disk.apply(&Operation::Rewrite { part: Part::Database });
+    assert_eq!(disk.crashed(Loss::Everything, &mut Rng::with_seed(1)), disk.cached(), "unless it is written again");
 }
 
 #[test]

@@ -92,12 +92,12 @@ impl FaultFs {
         &self.name
     }
 
-    /// Sets the failure to come, or takes it back; counting starts anew.
+    /// Sets the failure to come, counting anew; or takes it back, so that all is well from now on.
     pub fn set(&self, fault: Option<Fault>) {
         self.control.set(fault);
     }
 
-    /// How often the fault that is set has struck.
+    /// How often the last fault that was set has struck.
     #[must_use]
     pub fn fired(&self) -> u64 {
         self.control.fired()
@@ -129,6 +129,11 @@ impl FaultFs {
     #[must_use]
     pub fn count(&self, trouble: Trouble) -> u64 {
         self.control.count(trouble)
+    }
+
+    /// Puts into the log what was done to a file past SQLite.
+    pub fn note(&self, operation: Operation) {
+        self.control.push(operation);
     }
 
     /// How many operations are in the log.

@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
@@ -45,6 +45,7 @@ mod schema;
 mod start;
 #[cfg(test)]
 mod tests;
+mod wal;
 mod windows;
 mod writer;
 
@@ -79,7 +80,7 @@ pub enum OpenError {
         /// What was touched.
         path: String,
         /// What the system said.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// Somebody else's database.
     #[error("the file is a database, but not one of mag's: give another `[store] path`")]
@@ -301,12 +302,23 @@ pub fn open(
     senders: &[String],
     clock: clock::Clock,
 ) -> Result<(Store, Running, Recovered), OpenError> {
+    open_with(settings, routing, senders, clock, &wal::rewrite)
+}
+
+/// The same, with what is done to the WAL past SQLite: a test's file system must hear of it.
+fn open_with(
+    settings: &Settings,
+    routing: &Routing,
+    senders: &[String],
+    clock: clock::Clock,
+    rewrite: &dyn Fn(&Path) -> io::Result<()>,
+) -> Result<(Store, Running, Recovered), OpenError> {
     let lock = settings.path.as_deref().map(lock).transpose()?;
     let mut conn = settings.connect()?;
     conn.set_prepared_statement_cache_capacity(64);
     let mut reserve = settings.reserve();
     let (routing, recovered) = loop {
-        match fit(&mut conn, settings, routing, senders, &clock) {
+        match settle(&mut conn, settings, rewrite).and_then(|()| fit(&mut conn, settings, routing, senders, &clock)) {
             // What a start writes is little, and deliveries cannot go on without it.
             Err(OpenError::Sqlite(error)) if full::is_full(&error) && reserve.give() => {}
             Err(OpenError::Sqlite(error)) if is_busy(&error) => {
@@ -352,6 +364,21 @@ pub fn open(
     ))
 }
 
+/// Makes certain that what the file holds is on the disk, before anything is added to it.
+fn settle(
+    conn: &mut Connection,
+    settings: &Settings,
+    rewrite: &dyn Fn(&Path) -> io::Result<()>,
+) -> Result<(), OpenError> {
+    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
+    schema::check(conn)?;
+    let Some(path) = &settings.path else { return Ok(()) };
+    // While this is open no other program adds to the WAL.
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    rewrite(path).map_err(|source| OpenError::File { path: path.display().to_string(), source })?;
+    Ok(transaction.rollback()?)
+}
+
 /// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
 fn fit(
     conn: &mut Connection,
@@ -360,8 +387,6 @@ fn fit(
     senders: &[String],
     clock: &clock::Clock,
 ) -> Result<(Routing, Recovered), OpenError> {
-    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
-    schema::check(conn)?;
     conn.pragma_update(None, "journal_mode", "WAL")?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     schema::migrate(conn)?;

@@ -74,6 +74,10 @@ impl Rig {
     }
 
     fn with_groups(route: &config::Route, path: &std::path::Path, groups: usize) -> Self {
+        Self::over(route, &store::Settings::new(Some(path)), groups)
+    }
+
+    fn over(route: &config::Route, settings: &store::Settings, groups: usize) -> Self {
         let routes = Routes::new(route);
         let mut routing = Routing::new(&routes.root().senders);
         for (_, route) in routes.iter() {
@@ -82,7 +86,7 @@ impl Rig {
         let clock = Clock::derived(NOON);
         let senders = ["console".to_owned(), "hook".to_owned()];
         let (store, running, mut recovered) =
-            store::open(&store::Settings::new(Some(path)), &routing, &senders, clock.clone()).expect("the store opens");
+            store::open(settings, &routing, &senders, clock.clone()).expect("the store opens");
         let mut core = Core::new(routes, recovered.next_row, groups);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
@@ -220,6 +224,34 @@ async fn a_commit_during_a_long_sweep_holds_all_that_was_counted() {
     assert_eq!((part.closed.len(), part.whole, acks.len()), (1_000, false, 1));
     assert_eq!((first.windows.len(), first.windows.iter().map(WindowChange::added).sum::<u64>()), (500, 500));
     assert!(core.changes().0.windows.is_empty(), "the rest of the sweep holds nothing new");
+}
+
+/// RELIABILITY R1; every protocol answers when its ack is confirmed, and nothing else confirms one.
+#[tokio::test(start_paused = true)]
+async fn no_ack_leaves_before_the_sync_of_its_commit_returned() {
+    let (fs, folder) = (Arc::new(faultfs::FaultFs::register()), faultfs::folder());
+    let path = folder.path().join("mag.db");
+    let settings = store::Settings { vfs: Some(fs.name().to_owned()), ..store::Settings::new(Some(&path)) };
+    let rig = Rig::over(&root(30), &settings, 100_000);
+    fs.hold_syncs();
+    let (progress, mut acked) = watch::channel(0);
+    let ack = Ack { progress: Arc::new(progress), upto: 1 };
+    rig.batches
+        .send(Batch { entries: vec![entry("a", 3)], ack: Some(ack), ..Batch::default() })
+        .await
+        .expect("the engine runs");
+    let waiting = Arc::clone(&fs);
+    let held = tokio::task::spawn_blocking(move || waiting.wait_until_sync_is_held(Duration::from_secs(60)));
+    assert!(held.await.expect("the thread ends"), "the commit stands at its sync");
+    // Five seconds for whoever might answer by mistake: time is paused, so they pass as soon as all others wait.
+    tokio::time::advance(Duration::from_secs(5)).await;
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(*acked.borrow(), 0, "no ack while the sync is held");
+    fs.release_syncs();
+    acked.wait_for(|upto| *upto == 1).await.expect("the engine confirms");
+    rig.stop().await;
 }
 
 #[tokio::test(start_paused = true)]

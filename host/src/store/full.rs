@@ -75,6 +75,10 @@ impl Writer {
         let begun = self.clock.instant();
         // Deliveries come first: what is new has to leave their room alone.
         let roomy = self.make_room()?;
+        if roomy && held.commands.is_empty() {
+            // All that there was could be written in the room that is kept; a transaction of nothing proves nothing.
+            return Ok(());
+        }
         if roomy && let Some((effects, took)) = self.commit(&held.commands)? {
             let waited_ms = as_millis(held.since.elapsed());
             tracing::info!(waited_ms, "there is room for the store again, taking in goes on");

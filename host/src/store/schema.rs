@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x6d61_6731;
 
 /// Every step from an empty file to today's; the schema's version is how many were done.
-const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+pub(super) const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
 
 /// Today's schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();

@@ -15,6 +15,7 @@ mod letters;
 mod living;
 mod model;
 mod notification;
+mod power;
 mod restart;
 mod waiting;
 
