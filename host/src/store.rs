@@ -4,8 +4,8 @@
 //! for the answer, which never comes before the commit returned. Reading at a start happens before the thread exists.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -35,6 +35,7 @@ mod health;
 mod identities;
 mod ledger;
 mod letters;
+mod lock;
 mod look;
 mod queue;
 mod receipts;
@@ -267,7 +268,7 @@ impl Settings {
 
     fn reserve(&self) -> Reserve {
         match &self.path {
-            Some(path) if self.reserve_bytes > 0 => Reserve::at(beside(path, ".reserve"), self.reserve_bytes),
+            Some(path) if self.reserve_bytes > 0 => Reserve::at(lock::beside(path, ".reserve"), self.reserve_bytes),
             _ => Reserve::none(),
         }
     }
@@ -313,7 +314,7 @@ fn open_with(
     clock: clock::Clock,
     rewrite: &dyn Fn(&Path) -> io::Result<()>,
 ) -> Result<(Store, Running, Recovered), OpenError> {
-    let lock = settings.path.as_deref().map(lock).transpose()?;
+    let lock = settings.path.as_deref().map(lock::take).transpose()?;
     let mut conn = settings.connect()?;
     conn.set_prepared_statement_cache_capacity(64);
     let mut reserve = settings.reserve();
@@ -375,7 +376,8 @@ fn settle(
     let Some(path) = &settings.path else { return Ok(()) };
     // While this is open no other program adds to the WAL.
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    rewrite(path).map_err(|source| OpenError::File { path: path.display().to_string(), source })?;
+    let log = lock::beside(path, "-wal");
+    rewrite(&log).map_err(|source| OpenError::File { path: log.display().to_string(), source })?;
     Ok(transaction.rollback()?)
 }
 
@@ -406,51 +408,6 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 /// The file cannot be read.
 pub fn verify(path: &Path) -> Result<Vec<String>, LookError> {
     look(path, |reader| reader.verify())
-}
-
-/// How often the lock is tried again…
-const LOCK_TRIES: u32 = 3;
-/// …after this long.
-const LOCK_PAUSE: Duration = Duration::from_millis(10);
-
-/// A file that belongs to the store; the same store by another name has the same.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
-    name.push(ending);
-    PathBuf::from(name)
-}
-
-/// A file of its own, because SQLite's locks come and go with its transactions.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let lock_path = beside(path, ".lock");
-    let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
-    let mut file =
-        File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;
-    let mut locked = file.try_lock();
-    // Somebody may only look whether a mag runs.
-    for _ in 0..LOCK_TRIES {
-        if !matches!(locked, Err(TryLockError::WouldBlock)) {
-            break;
-        }
-        thread::sleep(LOCK_PAUSE);
-        locked = file.try_lock();
-    }
-    match locked {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let read = file.read_to_string(&mut pid);
-            let pid = read.ok().map(|_| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
-            return Err(OpenError::Locked {
-                path: path.display().to_string(),
-                pid: pid.unwrap_or_else(|| "unknown".to_owned()),
-            });
-        }
-        Err(TryLockError::Error(source)) => return Err(file_error(source)),
-    }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(file_error)?;
-    writeln!(file, "{}", std::process::id()).map_err(file_error)?;
-    Ok(file)
 }
 
 impl Store {

@@ -246,7 +246,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Who has the store, if a mag runs on it: its process id, as far as it can be read.
 #[must_use]
 pub fn holder(path: &Path) -> Option<String> {
-    let lock = super::beside(path, ".lock");
+    let lock = super::lock::beside(path, ".lock");
     let file = File::options().read(true).open(&lock).ok()?;
     let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
     held.then(|| std::fs::read_to_string(&lock).unwrap_or_default().trim().to_owned())

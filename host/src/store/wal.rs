@@ -12,11 +12,9 @@ use std::path::Path;
 /// Read and written at a time.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// Writes the log beside a database once more. Nobody else may write to it meanwhile.
-pub(super) fn rewrite(database: &Path) -> io::Result<()> {
-    let mut path = database.as_os_str().to_owned();
-    path.push("-wal");
-    let mut file = match File::options().read(true).write(true).open(path) {
+/// Writes a log once more, if it is there. Nobody else may write to it meanwhile.
+pub(super) fn rewrite(log: &Path) -> io::Result<()> {
+    let mut file = match File::options().read(true).write(true).open(log) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         opened => opened?,
     };
@@ -40,13 +38,12 @@ mod tests {
     #[test]
     fn the_log_is_the_same_afterwards() {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path().join("mag.db");
-        rewrite(&path).expect("there is no log");
+        let log = folder.path().join("mag.db-wal");
+        rewrite(&log).expect("there is no log");
         for length in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 7] {
             let bytes: Vec<u8> = (0..length).map(|n| n.to_le_bytes()[0]).collect();
-            let log = folder.path().join("mag.db-wal");
             std::fs::write(&log, &bytes).expect("the file is written");
-            rewrite(&path).expect("the log is written");
+            rewrite(&log).expect("the log is written");
             assert!(std::fs::read(&log).expect("the file reads") == bytes, "{length} bytes");
         }
     }

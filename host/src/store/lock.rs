@@ -1,0 +1,54 @@
+//! The lock that keeps a second mag out, and the names of the files beside the database.
+
+use std::fs::{File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::OpenError;
+
+/// How often the lock is tried again…
+const LOCK_TRIES: u32 = 3;
+/// …after this long.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
+/// A file that belongs to the store; the same store by another name has the same.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.canonicalize().unwrap_or_else(|_not_there_yet| path.to_path_buf()).into_os_string();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+/// A file of its own, because SQLite's locks come and go with its transactions.
+pub(super) fn take(path: &Path) -> Result<File, OpenError> {
+    let lock_path = beside(path, ".lock");
+    let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
+    let mut file =
+        File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;
+    let mut locked = file.try_lock();
+    // Somebody may only look whether a mag runs.
+    for _ in 0..LOCK_TRIES {
+        if !matches!(locked, Err(TryLockError::WouldBlock)) {
+            break;
+        }
+        thread::sleep(LOCK_PAUSE);
+        locked = file.try_lock();
+    }
+    match locked {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let read = file.read_to_string(&mut pid);
+            let pid = read.ok().map(|_| pid.trim().to_owned()).filter(|pid| !pid.is_empty());
+            return Err(OpenError::Locked {
+                path: path.display().to_string(),
+                pid: pid.unwrap_or_else(|| "unknown".to_owned()),
+            });
+        }
+        Err(TryLockError::Error(source)) => return Err(file_error(source)),
+    }
+    file.set_len(0).and_then(|()| file.rewind()).map_err(file_error)?;
+    writeln!(file, "{}", std::process::id()).map_err(file_error)?;
+    Ok(file)
+}
