@@ -412,9 +412,14 @@ pub fn verify(path: &Path) -> Result<Vec<String>, LookError> {
 
 impl Store {
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         self.commands.send(command(answer)).await.map_err(|_stopped| Stopped)?;
-        answered.await.map_err(|_stopped| Stopped)
+        tokio::select! {
+            biased;
+            answer = &mut answered => answer.map_err(|_stopped| Stopped),
+            // A command that came just when the writer stopped may lie in the channel for ever.
+            () = self.commands.closed() => answered.try_recv().map_err(|_none| Stopped),
+        }
     }
 
     /// Writes what the engine counted and closed; returns when it is on disk.

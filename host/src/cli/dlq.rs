@@ -197,13 +197,14 @@ fn decide(mag: &Mag, args: &DecideArgs, deed: &str) -> Result<(), ExitCode> {
         return Ok(());
     }
     let done = if deed == "drop" { "dropped" } else { "replayed: queued again" };
+    let nothing = decided.letters == 0 && !decided.left.is_empty();
     let (letters, messages) = (count(decided.letters, "dead letter"), count(decided.messages, "message"));
     print(&format!("{letters}, {messages}, {done}\n"));
     for (sender, left) in &decided.left {
         let letters = count(*left, "dead letter");
-        complain(&format!("mag: {letters} left as they are: sender {} is not in the config", line(sender, 40)));
+        complain(&format!("mag: {letters} left alone: sender {} is not in the config", line(sender, 40)));
     }
-    Ok(())
+    if nothing { Err(ExitCode::FAILURE) } else { Ok(()) }
 }
 
 /// Asks the running mag, else reads the store that a stopped one left.

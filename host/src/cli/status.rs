@@ -102,14 +102,15 @@ fn screen(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
     if status.dead_letters > 0 {
         lines.push(String::new());
         let letters = count(status.dead_letters, "dead letter");
-        lines.push(format!("{letters}: `mag dlq list` shows why, `mag dlq replay` tells them again"));
+        lines.push(format!("{letters}: `mag dlq list` says why, `mag dlq replay --all` tells them"));
     }
     lines.join("\n") + "\n"
 }
 
 fn first(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
     let Some(started) = status.started else {
-        let who = holder.map_or_else(|| "is not running".to_owned(), |pid| format!("runs as process {pid}, unasked"));
+        let who = holder
+            .map_or_else(|| "is not running".to_owned(), |pid| format!("runs as process {pid} and cannot be asked"));
         return format!("mag {} {who}; this is what its store says", status.version);
     };
     let up = span(clock.now().saturating_sub(started.0));
@@ -193,7 +194,7 @@ mod tests {
             LAST DELIVERIES
             1m ago      xxxxxxxxxxxxxx… delivered 12 messages   xxxxxxxxxxxxxxxxxxxxxxxxxxx…
 
-            2 dead letters: `mag dlq list` shows why, `mag dlq replay` tells them again
+            2 dead letters: `mag dlq list` says why, `mag dlq replay --all` tells them
         "#]]
         .assert_eq(&screen);
     }

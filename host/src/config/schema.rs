@@ -135,5 +135,5 @@ fn of(kind: Kind) -> Value {
     }
 }
 
-/// What `typed::is_name` takes.
-const NAMES: &str = r"^[\p{L}\p{N}._-]+$";
+/// About what `typed::is_name` takes, in the words that all dialects of regular expressions share.
+const NAMES: &str = r"^[^\s/\[\]=,;:#]+$";

@@ -192,8 +192,8 @@ impl<P: Plugin> Task<P> {
         let now = self.clock.instant();
         let state = match () {
             () if self.trouble.is_misconfigured() => State::Misconfigured,
-            () if self.trouble.is_restrained() => State::Failing,
             () if self.paused_until.is_some_and(|until| until > now) => State::Paused,
+            () if self.trouble.is_failing() => State::Failing,
             () if self.prepared.is_none() && self.prepare_failures > 0 => State::NotReady,
             () if self.prepared.is_none() => State::Starting,
             () => State::Ready,

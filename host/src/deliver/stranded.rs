@@ -23,7 +23,7 @@ pub async fn stranded(name: &str, fallback: Option<Fallback>, error: &str, surro
         match store.escalate(escalation).await {
             Ok(0) => {}
             Ok(_) => {
-                tracing::warn!("sender {name}: sender {} tells what waits", fallback.sender);
+                tracing::warn!("sender {name}: its fallback {} tells what waits", fallback.sender);
                 health.send_modify(|health| health.counts.escalated += 1);
             }
             Err(crate::store::Stopped) => return,

@@ -210,7 +210,7 @@ impl<P: Plugin> Task<P> {
         let made = self.store.escalate(Escalation { sender, fallback: fallback.clone(), code, error }).await?;
         self.trouble.escalated(now);
         if made > 0 {
-            tracing::warn!("sender {}: sender {fallback} tells what waits", self.settings.name);
+            tracing::warn!("sender {}: its fallback {fallback} tells what waits", self.settings.name);
             self.health.send_modify(|health| health.counts.escalated += 1);
         }
         Ok(())

@@ -85,6 +85,12 @@ impl Trouble {
         self.misconfigured || self.failed.len() >= FAILING
     }
 
+    /// Whether so much went wrong that a person should know: several failures in a row, or the fallback was asked.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failed.len() >= FAILING || self.escalated.is_some()
+    }
+
     /// Whether a person has to change something.
     #[must_use]
     pub fn is_misconfigured(&self) -> bool {
