@@ -145,7 +145,8 @@ impl Copied {
     fn add(&mut self, group: Group) {
         if let Some((there, _)) = self.place.get(&group.id).and_then(|at| self.groups.get_mut(*at)) {
             merge(there, &group);
-            there.total = there.total.max(group.total);
+            // What stands for groups that found no room has no total of its own.
+            there.total = there.total.max(group.total).max(there.count);
         } else {
             self.place.insert(group.id, self.groups.len());
             self.groups.push((group, 0));

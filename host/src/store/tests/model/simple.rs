@@ -243,7 +243,7 @@ impl Model {
             match rows.iter_mut().find(|(there, _)| there.id == group.id) {
                 Some((there, _)) => {
                     merge(there, &group);
-                    there.total = there.total.max(group.total);
+                    there.total = there.total.max(group.total).max(there.count);
                 }
                 None => rows.push((group, 0)),
             }
