@@ -8,6 +8,7 @@ mod black_box {
     mod support;
 
     mod admin;
+    mod backup;
     mod check;
     mod classic;
     mod console;

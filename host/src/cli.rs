@@ -17,6 +17,7 @@ mod run;
 mod send;
 mod sender;
 mod status;
+mod store;
 mod test;
 mod verify;
 mod words;
@@ -58,6 +59,9 @@ enum Command {
     Test(test::TestCommand),
     /// Checks the store: the file is whole, and every message is where the ledger says; also while mag runs
     Verify(verify::VerifyArgs),
+    /// Copies the store
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Says what a config may be
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -87,6 +91,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
         Some(Command::Test(command)) => test::run(&command, arguments.config.as_deref()),
         Some(Command::Verify(args)) => verify::run(&args, arguments.config.as_deref()),
+        Some(Command::Store(command)) => store::run(&command, arguments.config.as_deref()),
         Some(Command::Config(command)) => config::run(command),
         Some(Command::Completions(args)) => completions::run(args),
         Some(Command::Sender(command)) => sender::run(&command, arguments.config.as_deref()),

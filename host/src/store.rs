@@ -23,6 +23,7 @@ use crate::message::Millis;
 use crate::telemetry::metrics::Metrics;
 
 mod audit;
+mod backup;
 mod bury;
 mod changes;
 mod deliveries;
@@ -50,6 +51,7 @@ mod wal;
 mod windows;
 mod writer;
 
+pub use backup::{BackupError, backup};
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
 pub use delivery::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries};
 pub use letters::{Deed, LetterError, Moved, TEST_TEXT, Which};

@@ -101,7 +101,7 @@ fn a_stopped_store_is_listed_and_shown_and_never_changed() {
     let status = home.runs(&["status"]);
     assert_eq!(status.code, Some(75), "{status:#?}");
     assert!(status.stdout.contains("is not running; this is what its store says"), "{status:#?}");
-    assert!(status.stdout.contains("1 dead letter: `mag dlq list` shows why"), "{status:#?}");
+    assert!(status.stdout.contains("1 dead letter: `mag dlq list` says why"), "{status:#?}");
     assert_eq!(home.store().account("root", "hook").dead, 2);
 }
 

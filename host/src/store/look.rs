@@ -229,15 +229,21 @@ pub struct Reader<'c> {
 ///
 /// The file cannot be read, or is not one that this mag knows.
 pub fn look<T>(path: &Path, looking: impl FnOnce(&Reader<'_>) -> Looked<T>) -> Looked<T> {
+    let conn = connect(path)?;
+    // One snapshot for all that is read; it ends with the connection.
+    let snapshot = conn.unchecked_transaction()?;
+    looking(&Reader { conn: &snapshot, path: Some(path) })
+}
+
+/// A connection that only reads, to a store of today's schema.
+pub(super) fn connect(path: &Path) -> Looked<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(OpenError::from)?;
     conn.busy_timeout(BUSY).map_err(OpenError::from)?;
     let (found, wanted) = (schema::check(&conn)?, schema::VERSION);
     if found < wanted {
         return Err(LookError::Older { found, wanted });
     }
-    // One snapshot for all that is read; it ends with the connection.
-    let snapshot = conn.unchecked_transaction()?;
-    looking(&Reader { conn: &snapshot, path: Some(path) })
+    Ok(conn)
 }
 
 /// While a crashed mag's log is taken over, everybody else waits.

@@ -13,6 +13,7 @@ mod full;
 mod ids;
 mod letters;
 mod living;
+mod migration;
 mod model;
 mod notification;
 mod power;
