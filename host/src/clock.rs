@@ -22,6 +22,9 @@ enum Source {
         wall: Millis,
         at: Instant,
         runtime: Option<Handle>,
+        /// By how much somebody set the wall clock since, in milliseconds.
+        #[cfg(test)]
+        set: std::sync::Arc<std::sync::atomic::AtomicI64>,
     },
 }
 
@@ -35,7 +38,21 @@ impl Clock {
     /// A clock that shows `wall` now and then moves with tokio's clock.
     #[must_use]
     pub fn derived(wall: Millis) -> Self {
-        Self(Source::Derived { wall, at: Instant::now(), runtime: Handle::try_current().ok() })
+        Self(Source::Derived {
+            wall,
+            at: Instant::now(),
+            runtime: Handle::try_current().ok(),
+            #[cfg(test)]
+            set: std::sync::Arc::default(),
+        })
+    }
+
+    /// Somebody sets the wall clock of all clones by so many milliseconds; the time for waiting does not see it.
+    #[cfg(test)]
+    pub(crate) fn set_by(&self, by: i64) {
+        if let Source::Derived { set, .. } = &self.0 {
+            set.fetch_add(by, std::sync::atomic::Ordering::SeqCst);
+        }
     }
 
     /// The time for people and for the store; it may jump, so nothing waits by it.
@@ -44,10 +61,21 @@ impl Clock {
     pub fn now(&self) -> Millis {
         match &self.0 {
             Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis),
-            Source::Derived { wall, at, runtime } => {
+            Source::Derived { wall, at, runtime, .. } => {
                 let _entered = runtime.as_ref().map(Handle::enter);
-                wall + as_millis(at.elapsed())
+                let now = wall + as_millis(at.elapsed());
+                #[cfg(test)]
+                let now = now.saturating_add_signed(self.set());
+                now
             }
+        }
+    }
+
+    #[cfg(test)]
+    fn set(&self) -> i64 {
+        match &self.0 {
+            Source::System => 0,
+            Source::Derived { set, .. } => set.load(std::sync::atomic::Ordering::SeqCst),
         }
     }
 
@@ -84,6 +112,11 @@ pub async fn sleep_until(at: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
+
+/// How far wall clocks are set in tests: a second, an hour, a day, ten years, both ways.
+#[cfg(test)]
+pub(crate) const JUMPS: [i64; 8] =
+    [1_000, 3_600_000, 86_400_000, 315_576_000_000, -1_000, -3_600_000, -86_400_000, -315_576_000_000];
 
 /// Whole milliseconds of a duration; 584 million years and more are cut.
 #[must_use]

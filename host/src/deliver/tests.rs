@@ -15,6 +15,7 @@ use crate::sender::{FailureKind, Fault};
 use crate::store::{self, Attempted, Changes, Closed, Outcome, Routing};
 
 mod attempts;
+mod clock;
 mod pace;
 mod prepared;
 mod stop;

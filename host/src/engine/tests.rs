@@ -15,6 +15,7 @@ use crate::route::Routes;
 use crate::store;
 use crate::store::{Delivery, Freeze, Routing, WindowChange};
 
+mod clock;
 mod ids;
 mod overflow;
 
@@ -66,6 +67,7 @@ struct Rig {
     batches: mpsc::Sender<Batch>,
     engine: tokio::task::JoinHandle<Result<(), Stopped>>,
     restored: Restored,
+    clock: Clock,
 }
 
 impl Rig {
@@ -78,20 +80,23 @@ impl Rig {
     }
 
     fn over(route: &config::Route, settings: &store::Settings, groups: usize) -> Self {
+        Self::by(Clock::derived(NOON), route, settings, groups)
+    }
+
+    fn by(clock: Clock, route: &config::Route, settings: &store::Settings, groups: usize) -> Self {
         let routes = Routes::new(route);
         let mut routing = Routing::new(&routes.root().senders);
         for (_, route) in routes.iter() {
             routing.add(route.id.clone(), route.senders.clone());
         }
-        let clock = Clock::derived(NOON);
         let senders = ["console".to_owned(), "hook".to_owned()];
         let (store, running, mut recovered) =
             store::open(settings, &routing, &senders, clock.clone()).expect("the store opens");
         let mut core = Core::new(routes, recovered.next_row, groups);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
-        let engine = tokio::spawn(run(core, store.clone(), receiver, clock));
-        Self { _still: StillTime::new(), store, running, batches, engine, restored }
+        let engine = tokio::spawn(run(core, store.clone(), receiver, clock.clone()));
+        Self { _still: StillTime::new(), store, running, batches, engine, restored, clock }
     }
 
     /// Sends entries and returns when they are acknowledged.
