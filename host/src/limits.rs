@@ -93,6 +93,8 @@ pub const CHECKPOINT_PAGES: u32 = 1_000;
 /// Between two tries while the disk is full: soon enough once there is room, rarely enough to cost nothing.
 pub const FULL_PAUSE: Duration = Duration::from_millis(500);
 
+/// What SQLite's log keeps of the disk once somebody who read for long has gone and it begins anew.
+pub const WAL_BYTES: u64 = 16 * 1024 * 1024;
 /// Room kept on the disk for deliveries: some hundreds of them, while nothing new is taken in.
 pub const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
 /// What is given up of it at a time: room for a transaction of deliveries, and little for whoever fills the disk.

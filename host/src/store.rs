@@ -290,6 +290,7 @@ impl Settings {
             None => Connection::open(path)?,
         };
         conn.pragma_update(None, "wal_autocheckpoint", self.checkpoint_pages)?;
+        conn.pragma_update(None, "journal_size_limit", rows::int(limits::WAL_BYTES))?;
         Ok(conn)
     }
 }

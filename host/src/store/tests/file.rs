@@ -152,3 +152,22 @@ async fn a_writer_that_breaks_off_is_a_failure_too() {
     assert!(!rig.store.failure().await.is_empty());
     rig.stop();
 }
+
+#[tokio::test]
+async fn a_log_that_grew_while_somebody_read_gives_its_room_back() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let log = || std::fs::metadata(path.with_extension("db-wal")).expect("the log is there").len();
+    let reader = Connection::open(&path).expect("anybody may read");
+    reader.execute_batch("BEGIN; SELECT count(*) FROM queue;").expect("a snapshot");
+    rig.close((0..400).map(|n| group("root", &format!("{n} {}", "x".repeat(60_000)), 1)).collect()).await;
+    rig.close(vec![group("root", "behind it", 1)]).await;
+    assert!(log() > limits::WAL_BYTES, "nothing can be copied into the file while somebody reads what was before");
+    drop(reader);
+    for n in 0..3 {
+        rig.close(vec![group("root", &format!("then {n}"), 1)]).await;
+    }
+    assert!(log() <= limits::WAL_BYTES, "{} bytes", log());
+    rig.stop();
+    balanced(&path);
+}
