@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::Escalation;
 use super::ledger::{Moves, Term};
 use super::queue::merge;
-use super::rows::{self, GROUP_COLUMNS, int, labels_json, samples_json};
-use crate::message::{Cause, Group, Millis, Reason, Severity};
+use super::rows::{self, GROUP_COLUMNS, group_params, int};
+use crate::message::{Cause, Group, Millis, Reason};
 
 /// Where rows come from: `?1` is a sender, or the id of a delivery.
 struct Rows {
@@ -165,26 +165,7 @@ impl Copied {
         let mut messages: u64 = 0;
         for (n, (group, escalated)) in (0_u64..).zip(&self.groups) {
             messages = messages.saturating_add(group.count);
-            insert.execute(params![
-                id,
-                int(n),
-                int(group.total),
-                int(*escalated),
-                group.id.to_string(),
-                &*group.route,
-                group.kind,
-                group.source,
-                group.text,
-                group.severity.map(Severity::as_str),
-                labels_json(&group.labels),
-                int(group.count),
-                int(group.first_seen),
-                int(group.last_seen),
-                int(group.opened),
-                int(group.closed),
-                samples_json(&group.samples),
-                group.reason.as_str(),
-            ])?;
+            insert.execute(group_params!(group, id, int(n), int(group.total), int(*escalated)))?;
         }
         conn.prepare_cached("UPDATE deliveries SET groups = ?2, messages = ?3 WHERE id = ?1")?.execute(params![
             id,

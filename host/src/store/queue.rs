@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Result, params};
 
 use super::room::Room;
-use super::rows::{self, GROUP_COLUMNS, int, labels_json, samples_json};
+use super::rows::{self, GROUP_COLUMNS, group_params, int, labels_json, samples_json};
 use crate::group::merge_samples;
 use crate::message::{DEFAULT_KIND, Group, Reason, Severity};
 
@@ -29,24 +29,7 @@ fn insert_or_add(conn: &Connection, room: &mut Room, sender: &str, group: &Group
                first_seen, last_seen, opened, closed, samples, reason)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
-        .execute(params![
-            sender,
-            int(sweep),
-            group.id.to_string(),
-            &*group.route,
-            group.kind,
-            group.source,
-            group.text,
-            group.severity.map(Severity::as_str),
-            labels_json(&group.labels),
-            int(group.count),
-            int(group.first_seen),
-            int(group.last_seen),
-            int(group.opened),
-            int(group.closed),
-            samples_json(&group.samples),
-            group.reason.as_str(),
-        ])?;
+        .execute(group_params!(group, sender, int(sweep)))?;
     if inserted == 0 {
         return add_to_waiting(conn, sender, group);
     }

@@ -10,6 +10,30 @@ use crate::message::{Cause, Group, GroupId, Labels, Reason, Severity};
 pub(super) const GROUP_COLUMNS: &str = "group_id, route, kind, source, text, severity, labels, count, first_seen, \
                                         last_seen, opened, closed, samples, reason";
 
+/// Parameters whose last fourteen are a group's, in the order of [`GROUP_COLUMNS`].
+macro_rules! group_params {
+    ($group:expr $(, $before:expr)*) => {
+        rusqlite::params![
+            $($before,)*
+            $group.id.to_string(),
+            &*$group.route,
+            $group.kind,
+            $group.source,
+            $group.text,
+            $group.severity.map(crate::message::Severity::as_str),
+            $crate::store::rows::labels_json(&$group.labels),
+            $crate::store::rows::int($group.count),
+            $crate::store::rows::int($group.first_seen),
+            $crate::store::rows::int($group.last_seen),
+            $crate::store::rows::int($group.opened),
+            $crate::store::rows::int($group.closed),
+            $crate::store::rows::samples_json(&$group.samples),
+            $group.reason.as_str(),
+        ]
+    };
+}
+pub(super) use group_params;
+
 /// SQLite has no unsigned numbers; a count that large is beyond what can be reached.
 pub(super) fn int(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
