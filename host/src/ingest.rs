@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -18,12 +19,18 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::limits;
 use crate::message::Batch;
+use crate::protocol::{Spoken, detect};
+
+use carrier::Carrier;
 
 mod buffer;
+mod carrier;
 mod connection;
 mod counters;
+mod door;
 mod flight;
 pub mod handles;
+mod http;
 mod merge;
 mod replies;
 
@@ -49,9 +56,15 @@ struct Shared {
     stop: CancellationToken,
     counters: Arc<Counters>,
     spares: buffer::Spares,
+    door: door::Door,
 }
 
 impl Shared {
+    /// A longer text is cut here.
+    fn text_bytes(&self) -> usize {
+        self.settings.line.min(limits::TEXT_BYTES)
+    }
+
     /// Whether one connection more would be too many; listeners that share their counters share the limit.
     fn is_full(&self) -> bool {
         let open = self.counters.connections.load(Ordering::Relaxed);
@@ -74,7 +87,15 @@ pub async fn serve(
     stop: CancellationToken,
     counters: Arc<Counters>,
 ) {
-    let shared = Arc::new(Shared { settings, batches, clock, stop, counters, spares: buffer::Spares::default() });
+    let shared = Arc::new(Shared {
+        settings,
+        batches,
+        clock,
+        stop,
+        counters,
+        spares: buffer::Spares::default(),
+        door: door::Door::default(),
+    });
     let mut connections = JoinSet::new();
     let mut log = RefusalLog::default();
     loop {
@@ -84,7 +105,7 @@ pub async fn serve(
             Some(ended) = connections.join_next() => note(&ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if shared.is_full() => {
-                    end_by_reset(&stream);
+                    drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
                     shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
                     log.refused(shared.clock.instant(), shared.settings.connections);
                     drop(stream);
@@ -107,15 +128,44 @@ pub async fn serve(
 }
 
 async fn one(stream: TcpStream, peer: IpAddr, _open: Open, shared: Arc<Shared>) {
-    prepare(&stream);
-    connection::run(stream, &peer.to_canonical().to_string(), &shared).await;
+    let peer: Arc<str> = peer.to_canonical().to_string().into();
+    let mut carrier = Carrier::from(stream);
+    prepare(&carrier);
+    match spoken(&mut carrier, &shared.stop).await {
+        Some(Spoken::Http) => http::run(carrier, false, &peer, &shared).await,
+        Some(Spoken::Http2) => http::run(carrier, true, &peer, &shared).await,
+        spoken => connection::run(carrier, spoken, &peer, &shared).await,
+    }
+}
+
+/// Finds out what a connection speaks, by its first bytes; `None` when it ended or mag stops before that shows.
+async fn spoken(carrier: &mut Carrier, stop: &CancellationToken) -> Option<Spoken> {
+    let mut first = [0; limits::DETECT_BYTES];
+    let mut filled = 0;
+    let mut spoken = None;
+    while spoken.is_none()
+        && let Some(space) = first.get_mut(filled..)
+    {
+        let read = tokio::select! {
+            biased;
+            read = carrier.read(space) => read,
+            () = stop.cancelled() => break,
+        };
+        // An end or a fault shows again to whoever reads on.
+        let Some(count) = read.ok().filter(|count| *count > 0) else { break };
+        filled += count;
+        spoken = detect(first.get(..filled).unwrap_or_default());
+    }
+    carrier.unread(first.get(..filled).unwrap_or_default());
+    spoken
 }
 
 /// Small replies leave at once, and a peer that is gone is found; a system that can do neither still serves.
-fn prepare(stream: &TcpStream) {
+fn prepare(carrier: &Carrier) {
+    end_by_reset(carrier);
+    let Some(socket) = carrier.tcp() else { return };
     let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::KEEPALIVE_SECONDS));
-    end_by_reset(stream);
-    let set = SockRef::from(stream).set_tcp_keepalive(&keepalive).and_then(|()| stream.set_nodelay(true));
+    let set = socket.set_tcp_keepalive(&keepalive).and_then(|()| socket.set_tcp_nodelay(true));
     if let Err(error) = set {
         tracing::debug!(%error, "cannot set options of a connection");
     }
@@ -123,17 +173,18 @@ fn prepare(stream: &TcpStream) {
 
 /// From now on the connection ends by a reset, even if the whole process is killed: an orderly end tells a client that
 /// all it sent is committed, so only [`end_in_order`] allows one.
-fn end_by_reset(stream: &TcpStream) {
-    linger(stream, Some(Duration::ZERO));
+fn end_by_reset(carrier: &Carrier) {
+    linger(carrier, Some(Duration::ZERO));
 }
 
 /// All that the client sent is committed, or it was told how far: it may see an orderly end.
-fn end_in_order(stream: &TcpStream) {
-    linger(stream, None);
+fn end_in_order(carrier: &Carrier) {
+    linger(carrier, None);
 }
 
-fn linger(stream: &TcpStream, time: Option<Duration>) {
-    if let Err(error) = SockRef::from(stream).set_linger(time) {
+fn linger(carrier: &Carrier, time: Option<Duration>) {
+    let set = carrier.tcp().map_or(Ok(()), |socket| socket.set_linger(time));
+    if let Err(error) = set {
         tracing::debug!(%error, "cannot choose how a connection ends");
     }
 }

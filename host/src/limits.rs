@@ -43,6 +43,24 @@ pub const DETECT_BYTES: usize = 64;
 pub const COMMAND_BYTES: usize = 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
+/// The head of an HTTP request, in all.
+pub const HTTP_HEADER_BYTES: u32 = 16 * 1024;
+/// What an HTTP/1.1 connection reads at a time; a head must fit in.
+pub const HTTP_BUFFER_BYTES: usize = 64 * 1024;
+/// Fields of its head.
+pub const HTTP_HEADER_FIELDS: usize = 100;
+/// How long a head may take, and how long a connection may wait for its next request.
+pub const HTTP_HEADER_SECONDS: u64 = 60;
+/// Requests of one HTTP/2 connection at a time.
+pub const HTTP_STREAMS: u32 = 100;
+/// The body of a request as it comes.
+pub const HTTP_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// How long it may take.
+pub const HTTP_BODY_SECONDS: u64 = 60;
+/// The body of a request when it is decompressed.
+pub const HTTP_INFLATED_BYTES: usize = 16 * 1024 * 1024;
+/// The window of a zstd body, as a power of two: 8 MiB, what RFC 9659 asks of everybody.
+pub const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes read and dropped after the last reply: closing with unread bytes would reset the connection and can lose it.
 pub const LINGER_BYTES: usize = 64 * 1024;
 /// How long such a connection is kept for them.

@@ -9,9 +9,13 @@ use crate::limits;
 use crate::message::{DEFAULT_KIND, Millis, Severity};
 
 pub mod classic;
+mod detect;
 pub mod go_quote;
+pub mod http;
 pub mod ndjson;
 mod text;
+
+pub use detect::{Spoken, detect};
 
 /// One message, borrowed from the bytes it came in.
 #[derive(Debug, PartialEq)]
@@ -104,10 +108,14 @@ pub enum Step<'a> {
     Message(Parsed<'a>),
     /// The client asks for acks from here on.
     AckWanted,
+    /// The client is told this as soon as all messages before it are committed; messages are committed for it at once.
+    Promise(Vec<u8>),
     /// A line that is answered with this and counts for nothing.
     Refused(String),
     /// The connection ends with this reply.
     Close(String),
+    /// The client said that it has sent everything: the connection ends once all of it is committed and told.
+    End,
 }
 
 /// What was left when the stream ended.
@@ -138,16 +146,26 @@ enum Speaks {
 }
 
 impl Decoder {
-    /// A decoder that cuts texts at `text_bytes`, or at mag's own limit if that is less.
+    /// A decoder that finds out by itself what is spoken, and cuts texts at `text_bytes`, or at mag's own limit if that
+    /// is less.
     #[must_use]
     pub fn new(text_bytes: usize) -> Self {
         Self { text_bytes: text_bytes.min(limits::TEXT_BYTES), speaks: Speaks::Unknown }
     }
 
+    /// A decoder of this protocol.
+    #[must_use]
+    pub fn speaking(spoken: Spoken, text_bytes: usize) -> Self {
+        let mut decoder = Self::new(text_bytes);
+        decoder.speak(spoken);
+        decoder
+    }
+
     /// How many bytes of `input` are used up, and what they came to.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
-        if matches!(self.speaks, Speaks::Unknown) && !self.detect(input) {
-            return (0, Step::NeedMore);
+        if matches!(self.speaks, Speaks::Unknown) {
+            let Some(spoken) = detect(input) else { return (0, Step::NeedMore) };
+            self.speak(spoken);
         }
         match &mut self.speaks {
             Speaks::Unknown => (0, Step::NeedMore),
@@ -165,19 +183,14 @@ impl Decoder {
         }
     }
 
-    /// Settles what the connection speaks; `false` while only blanks came.
-    ///
-    /// A line end before anything else is classic's empty command, which is answered at once.
-    fn detect(&mut self, input: &[u8]) -> bool {
-        let window = input.get(..limits::DETECT_BYTES).unwrap_or(input);
-        let first = window.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
-        self.speaks = match first {
-            Some(b'{') => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
-            Some(_) => Speaks::Classic(classic::Decoder::new(self.text_bytes)),
-            None if window.len() == limits::DETECT_BYTES => Speaks::Classic(classic::Decoder::new(self.text_bytes)),
-            None => return false,
+    fn speak(&mut self, spoken: Spoken) {
+        self.speaks = match spoken {
+            // Whoever carries bytes here has given HTTP and TLS to somebody else; what is left answers like classic.
+            Spoken::Classic | Spoken::Http | Spoken::Http2 | Spoken::Tls => {
+                Speaks::Classic(classic::Decoder::new(self.text_bytes))
+            }
+            Spoken::Ndjson => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
         };
-        true
     }
 }
 

@@ -8,21 +8,20 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::Shared;
 use super::buffer::Work;
+use super::carrier::{Carrier, Reading};
 use super::counters::Tally;
 use super::flight::{Held, Pass};
 use super::merge::Merger;
 use super::replies::Replies;
 use crate::limits;
 use crate::message::{Ack, Answers, Batch, Millis};
-use crate::protocol::{Decoder, Last, Parsed, Step};
+use crate::protocol::{Decoder, Last, Parsed, Spoken, Step};
 
 /// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,10 +44,13 @@ enum Absorbed {
     /// Merged messages must go on first, or the client must take its replies.
     Full,
     Close,
+    /// The client said that it is done.
+    End,
 }
 
-/// Serves one connection until it is closed.
-pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
+/// Serves one connection that speaks a protocol of its own, not HTTP, until it is closed.
+/// `spoken` is left out when its first bytes did not tell it yet.
+pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str, shared: &Shared) {
     let answers = Arc::new(Answers::default());
     let replies = Replies::new(Arc::clone(&answers));
     let (progress, committed) = watch::channel(0);
@@ -60,7 +62,10 @@ pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
         replies: &replies,
         progress: Arc::new(progress),
         answers: Arc::clone(&answers),
-        decoder: Decoder::new(shared.settings.line),
+        decoder: spoken.map_or_else(
+            || Decoder::new(shared.settings.line),
+            |spoken| Decoder::speaking(spoken, shared.settings.line),
+        ),
         work: None,
         rest: Vec::new(),
         seat: None,
@@ -83,7 +88,7 @@ pub(super) async fn run(mut stream: TcpStream, peer: &str, shared: &Shared) {
 }
 
 /// Closing with unread bytes would reset the connection, and the client could lose what it was told.
-async fn linger(stream: &mut TcpStream) {
+async fn linger(stream: &mut Carrier) {
     if stream.shutdown().await.is_err() {
         return;
     }
@@ -91,20 +96,15 @@ async fn linger(stream: &mut TcpStream) {
     let mut left = limits::LINGER_BYTES;
     let mut bytes = [0; 1024];
     while left > 0 {
-        if timeout_at(until, stream.readable()).await.is_err() {
-            return;
-        }
-        match stream.try_read(&mut bytes) {
-            Ok(0) => return,
-            Ok(count) => left = left.saturating_sub(count),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return,
+        match timeout_at(until, stream.read(&mut bytes)).await {
+            Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
+            _ => return,
         }
     }
 }
 
 struct Reader<'c> {
-    stream: ReadHalf<'c>,
+    stream: Reading<'c>,
     peer: &'c str,
     shared: &'c Shared,
     replies: &'c Replies,
@@ -244,6 +244,7 @@ impl Reader<'_> {
             match self.absorb(work, now) {
                 Absorbed::All => return None,
                 Absorbed::Close => return Some(End::Refused),
+                Absorbed::End => return Some(End::Finished),
                 // What waits for its ack must not wait for a client that does not listen.
                 Absorbed::Full => {
                     if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
@@ -309,6 +310,17 @@ impl Reader<'_> {
                 Step::AckWanted => {
                     buffer.consume(used);
                     self.replies.want_acks(self.accepted);
+                }
+                Step::Promise(bytes) => {
+                    buffer.consume(used);
+                    self.replies.promise(self.accepted, bytes);
+                    if self.replies.is_full() {
+                        return Absorbed::Full;
+                    }
+                }
+                Step::End => {
+                    buffer.consume(usize::MAX);
+                    return Absorbed::End;
                 }
                 Step::Refused(reply) => {
                     buffer.consume(used);
@@ -381,20 +393,11 @@ impl Reader<'_> {
     }
 }
 
+/// Merges one message, the `number`th of its connection or request.
 #[inline]
-fn take(merger: &mut Merger, mut message: Parsed<'_>, number: u64, now: Millis) {
+pub(super) fn take(merger: &mut Merger, mut message: Parsed<'_>, number: u64, now: Millis) {
     match message.identity.take() {
         None => merger.add(message, now),
         Some(identity) => merger.add_identified(message, *identity, number, now),
-    }
-}
-
-impl Tally {
-    #[inline]
-    fn note(&mut self, message: &Parsed<'_>) {
-        self.messages += message.count;
-        self.ignored_keys += message.ignored_keys;
-        self.truncated += if message.truncated { message.count } else { 0 };
-        self.replaced += if message.replaced { message.count } else { 0 };
     }
 }

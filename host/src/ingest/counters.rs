@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::protocol::Parsed;
+
 /// Numbers since the start; only [`Counters::connections`] goes down again.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -35,6 +37,15 @@ pub(super) struct Tally {
 }
 
 impl Tally {
+    /// Counts a message that is taken.
+    #[inline]
+    pub(super) fn note(&mut self, message: &Parsed<'_>) {
+        self.messages += message.count;
+        self.ignored_keys += message.ignored_keys;
+        self.truncated += if message.truncated { message.count } else { 0 };
+        self.replaced += if message.replaced { message.count } else { 0 };
+    }
+
     /// Adds itself to `counters` and begins anew.
     pub(super) fn tell(&mut self, counters: &Counters) {
         let Self { messages, partial, truncated, replaced, ignored_keys, refused_lines } = std::mem::take(self);

@@ -4,14 +4,13 @@
 //! the others, and when too many errors wait, only that client is not read on.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::io;
+use std::io::Write as _;
 use std::mem::take;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::tcp::WriteHalf;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +33,13 @@ pub(super) struct Replies {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    text: String,
+    text: Vec<u8>,
+    /// What is told after a commit: the messages it must hold, and the bytes. In rising order.
+    promised: VecDeque<(u64, Vec<u8>)>,
+    /// How many bytes that is.
+    promised_bytes: usize,
+    /// Whether anything was ever promised: from then on, every message is committed at once.
+    promises: bool,
     /// Bytes that are being written, and that the client has not taken yet.
     writing: usize,
     /// Messages before the client asked for acks; they are not in the number it is told.
@@ -45,6 +50,20 @@ struct Waiting {
     broken: bool,
     /// Whether anything was ever told.
     told: bool,
+}
+
+impl Waiting {
+    /// Takes what may be told now that the first `committed` messages are on disk.
+    fn due(&mut self, committed: u64) -> Vec<u8> {
+        let mut text = take(&mut self.text);
+        while self.promised.front().is_some_and(|(number, _)| *number <= committed)
+            && let Some((_, bytes)) = self.promised.pop_front()
+        {
+            self.promised_bytes = self.promised_bytes.saturating_sub(bytes.len());
+            text.extend_from_slice(&bytes);
+        }
+        text
+    }
 }
 
 /// Messages that were refused after they were taken, so that they are in no ack.
@@ -70,12 +89,16 @@ impl Refused {
 }
 
 fn refusal(refused: &Refusal) -> String {
+    format!("{}\n", serde_json::json!({ "error": reason(refused), "line": refused.line }))
+}
+
+/// What a client is told of a message that is refused for its id.
+pub(super) fn reason(refused: &Refusal) -> String {
     let mut id: String = refused.id.chars().take(SHOWN_CHARS).collect();
     if id.len() < refused.id.len() {
         id.push('…');
     }
-    let error = format!("another message came with the id `{id}` before");
-    format!("{}\n", serde_json::json!({ "error": error, "line": refused.line }))
+    format!("another message came with the id `{id}` before")
 }
 
 impl Replies {
@@ -88,7 +111,7 @@ impl Replies {
         self.change(|waiting| {
             waiting.told = true;
             if !waiting.broken {
-                waiting.text.push_str(text);
+                waiting.text.extend_from_slice(text.as_bytes());
             }
         });
     }
@@ -101,9 +124,21 @@ impl Replies {
         });
     }
 
+    /// Tells the client these bytes once its first `accepted` messages are committed.
+    pub(super) fn promise(&self, accepted: u64, bytes: Vec<u8>) {
+        self.change(|waiting| {
+            waiting.told = true;
+            waiting.promises = true;
+            if !waiting.broken {
+                waiting.promised_bytes = waiting.promised_bytes.saturating_add(bytes.len());
+                waiting.promised.push_back((accepted, bytes));
+            }
+        });
+    }
+
     /// Whether the client wants acks.
     pub(super) fn acks_wanted(&self) -> bool {
-        self.look(|waiting| waiting.unasked.is_some())
+        self.look(|waiting| waiting.promises || waiting.unasked.is_some())
     }
 
     /// Nothing more will be read: [`Replies::write`] ends when commit `number` is told.
@@ -113,12 +148,12 @@ impl Replies {
 
     /// Whether too much waits for the client to take it.
     pub(super) fn is_full(&self) -> bool {
-        self.look(|waiting| waiting.text.len() >= limits::REPLY_BYTES)
+        self.look(|waiting| waiting.text.len().saturating_add(waiting.promised_bytes) >= limits::REPLY_BYTES)
     }
 
     /// Bytes that wait for the client to take them.
     pub(super) fn bytes(&self) -> usize {
-        self.look(|waiting| waiting.text.len().saturating_add(waiting.writing))
+        self.look(|waiting| waiting.text.len().saturating_add(waiting.promised_bytes).saturating_add(waiting.writing))
     }
 
     /// Waits until no longer too much waits.
@@ -136,7 +171,7 @@ impl Replies {
     /// Writes until the connection may close; says whether all that was read is committed.
     pub(super) async fn write(
         &self,
-        client: &mut WriteHalf<'_>,
+        client: &mut (impl AsyncWrite + Unpin),
         mut progress: watch::Receiver<u64>,
         stop: &CancellationToken,
     ) -> bool {
@@ -151,22 +186,24 @@ impl Replies {
                 self.push(&refusal(&one));
             }
             let (mut text, unasked, until) =
-                self.look(|waiting| (take(&mut waiting.text), waiting.unasked, waiting.until));
+                self.look(|waiting| (waiting.due(committed), waiting.unasked, waiting.until));
             self.room.notify_one();
             let left_out = refused.upto(committed, unasked);
             let ackable = unasked.map_or(0, |unasked| committed.saturating_sub(unasked).saturating_sub(left_out));
             if ackable > acked {
                 acked = ackable;
-                writeln!(text, "{{\"acked\":{acked}}}").expect("writing into a string cannot fail");
+                writeln!(text, "{{\"acked\":{acked}}}").expect("writing into a vector cannot fail");
             }
             if !text.is_empty() {
                 self.look(|waiting| waiting.writing = text.len());
-                let written = write_all(client, text.as_bytes(), stop).await;
+                let written = write_all(client, &text, stop).await;
                 self.look(|waiting| waiting.writing = 0);
                 if written.is_err() {
                     self.change(|waiting| {
                         waiting.broken = true;
-                        waiting.text = String::new();
+                        waiting.text = Vec::new();
+                        waiting.promised = VecDeque::new();
+                        waiting.promised_bytes = 0;
                     });
                 }
                 continue;
@@ -196,13 +233,17 @@ impl Replies {
 }
 
 /// Writes all of it, unless mag stops and the client still takes nothing.
-async fn write_all(client: &mut WriteHalf<'_>, text: &[u8], stop: &CancellationToken) -> io::Result<()> {
+async fn write_all(client: &mut (impl AsyncWrite + Unpin), text: &[u8], stop: &CancellationToken) -> io::Result<()> {
     let given_up = async {
         stop.cancelled().await;
         sleep(Duration::from_millis(limits::STOP_WRITE_MILLIS)).await;
     };
+    let written = async {
+        client.write_all(text).await?;
+        client.flush().await
+    };
     tokio::select! {
-        written = client.write_all(text) => written,
+        written = written => written,
         () = given_up => Err(io::ErrorKind::TimedOut.into()),
     }
 }

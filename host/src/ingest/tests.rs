@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::message::Ack;
 
 mod harness;
+mod http;
 
 use harness::{cut_off, line, rest, soon, start, start_in, start_with};
 

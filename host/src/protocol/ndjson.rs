@@ -108,6 +108,25 @@ impl Decoder {
     }
 }
 
+/// Reads one object that stands by itself, such as an element of an array; `Ok(None)` for a wish for acks.
+///
+/// # Errors
+///
+/// What is wrong with it, in one sentence.
+pub fn object<'a>(
+    object: &'a str,
+    number: u64,
+    kept: &'a mut String,
+    text_bytes: usize,
+) -> Result<Option<Parsed<'a>>, String> {
+    let Line::Message(fields) = fields::read(object)? else { return Ok(None) };
+    let mut message = parsed(fields, kept, text_bytes, false);
+    if let Some(identity) = &mut message.identity {
+        identity.line = number;
+    }
+    Ok(Some(message))
+}
+
 fn parsed<'a>(fields: Fields<'a>, kept: &'a mut String, text_bytes: usize, replaced: bool) -> Parsed<'a> {
     let text = match fields.text {
         Cow::Borrowed(text) => text,

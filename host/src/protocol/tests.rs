@@ -19,7 +19,7 @@ fn decode(bytes: &[u8], sizes: &[usize], text_bytes: usize) -> String {
         loop {
             let (used, step) = decoder.next(&held);
             let more = step == Step::NeedMore;
-            let closed = matches!(step, Step::Close(_));
+            let closed = matches!(step, Step::Close(_) | Step::End);
             show(&mut out, step);
             held.drain(..used);
             if closed {
@@ -45,6 +45,8 @@ fn show(out: &mut String, step: Step<'_>) {
         Step::NeedMore | Step::Nothing => {}
         Step::AckWanted => out.push_str("ack wanted\n"),
         Step::Refused(reply) => write!(out, "reply {reply}").unwrap(),
+        Step::Promise(bytes) => writeln!(out, "promise {}", bytes.escape_ascii()).unwrap(),
+        Step::End => out.push_str("end\n"),
         Step::Close(reply) => writeln!(out, "close {reply:?}").unwrap(),
         Step::Message(message) => writeln!(out, "{}", in_words(&message)).unwrap(),
     }

@@ -1,0 +1,23 @@
+//! Whom a listener lets in: everybody, or whoever has its token.
+
+use hyper::header::AUTHORIZATION;
+use subtle::ConstantTimeEq as _;
+
+use crate::config::SecretValue;
+use crate::protocol::http::Head;
+
+/// A listener's door.
+#[derive(Debug, Default)]
+pub(super) struct Door {
+    token: Option<SecretValue>,
+}
+
+impl Door {
+    /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).
+    pub(super) fn admits(&self, head: &Head<'_>) -> bool {
+        let Some(token) = &self.token else { return true };
+        let value = head.headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
+        let (scheme, given) = value.split_at_checked(b"Bearer ".len()).unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(token.0.as_bytes()))
+    }
+}

@@ -1,0 +1,169 @@
+//! HTTP on a listener: one request is one batch, and its answer is sent when that batch is committed.
+//!
+//! Speaks HTTP/1.1 and HTTP/2, with or without TLS. What a body means is none of its business: that is `protocol::http`.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::{Method, StatusCode};
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use super::carrier::Carrier;
+use crate::limits;
+use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
+
+mod body;
+mod intake;
+
+use intake::Intake;
+
+type Reply = Response<BoxBody<Bytes, Infallible>>;
+
+/// Serves one connection until it is closed, or until mag stops and what was asked is answered.
+pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: &Arc<Shared>) {
+    // Every request is answered by itself, so the end of a connection promises nothing.
+    super::end_in_order(&carrier);
+    let io = TokioIo::new(carrier);
+    let service = service_fn(|request| {
+        let (peer, shared) = (Arc::clone(peer), Arc::clone(shared));
+        async move { Ok::<_, Infallible>(reply(request, &peer, &shared).await) }
+    });
+    let ended = if is_h2 {
+        let streams = Streams::default();
+        let _with_the_connection = streams.stop.clone().drop_guard();
+        let connection = http2::Builder::new(streams.clone())
+            .timer(TokioTimer::new())
+            .max_header_list_size(limits::HTTP_HEADER_BYTES)
+            .max_concurrent_streams(limits::HTTP_STREAMS)
+            .keep_alive_interval(Duration::from_secs(limits::HTTP_HEADER_SECONDS))
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shared.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        streams.tasks.close();
+        streams.tasks.wait().await;
+        ended
+    } else {
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(limits::HTTP_HEADER_SECONDS))
+            .max_buf_size(limits::HTTP_BUFFER_BYTES)
+            .max_headers(limits::HTTP_HEADER_FIELDS)
+            .half_close(true)
+            .serve_connection(io, service);
+        let mut connection = std::pin::pin!(connection);
+        tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = shared.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%peer, %error, "an HTTP connection broke off");
+    }
+}
+
+/// The tasks of one HTTP/2 connection: its requests are answered side by side, and none outlives it.
+#[derive(Clone, Debug, Default)]
+struct Streams {
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move { stop.run_until_cancelled(stream).await.is_some() });
+    }
+}
+
+/// Answers one request.
+async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
+    if !shared.door.admits(&head) {
+        let mut reply = reply_of(Answer::error(&Refusal {
+            status: StatusCode::UNAUTHORIZED,
+            why: "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned(),
+        }));
+        reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        return count(reply, shared);
+    }
+    let Some(format) = Format::at(path) else {
+        let why = format!("there is nothing at {path}; messages go to POST /api/v1/messages");
+        return count(reply_of(Answer::error(&Refusal { status: StatusCode::NOT_FOUND, why })), shared);
+    };
+    if !format.methods().contains(&parts.method) {
+        let allowed = format.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+        let why = format!("{path} takes {allowed}, not {}", parts.method);
+        let mut reply = reply_of(format.answer(&head, Err(&Refusal { status: StatusCode::METHOD_NOT_ALLOWED, why })));
+        if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+            reply.headers_mut().insert(ALLOW, allowed);
+        }
+        return count(reply, shared);
+    }
+    let came = take_in(format, &head, body, peer, shared).await;
+    count(reply_of(format.answer(&head, came.as_ref())), shared)
+}
+
+/// Reads, sends on, and waits for the commit.
+async fn take_in(
+    format: Format,
+    head: &Head<'_>,
+    body: Incoming,
+    peer: &str,
+    shared: &Shared,
+) -> Result<Outcome, Refusal> {
+    let body = body::read(head.headers, body, shared).await?;
+    // One seat is what a whole body and what it is merged to may take.
+    let seat = shared.settings.flight.seat().await;
+    let body = body.inflate()?;
+    let mut intake = Intake::new(shared.clock.now());
+    format.read(head, &body, &mut intake)?;
+    drop(body);
+    let taken = intake.send(peer, shared).await?;
+    drop(seat);
+    taken.committed().await
+}
+
+/// Requests that are answered with an error are counted like lines that are.
+fn count(reply: Reply, shared: &Shared) -> Reply {
+    if reply.status().is_client_error() {
+        shared.counters.refused_lines.fetch_add(1, Ordering::Relaxed);
+    }
+    reply
+}
+
+fn reply_of(answer: Answer) -> Reply {
+    let full = Full::new(Bytes::from(answer.body));
+    let body = match answer.trailers {
+        Some(trailers) => full.with_trailers(async move { Some(Ok(trailers)) }).boxed(),
+        None => full.boxed(),
+    };
+    let mut reply = Response::new(body);
+    *reply.status_mut() = answer.status;
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    reply
+}

@@ -1,0 +1,95 @@
+//! What one request brings: merged, sent on as one batch, and waited for until it is committed.
+
+use std::sync::Arc;
+
+use hyper::http::StatusCode;
+use tokio::sync::watch;
+
+use super::super::Shared;
+use super::super::connection::take;
+use super::super::counters::Tally;
+use super::super::merge::Merger;
+use super::super::replies::reason;
+use crate::message::{Ack, Answers, Batch, Millis};
+use crate::protocol::Parsed;
+use crate::protocol::http::{Outcome, Refusal, Take};
+
+/// Takes what a body holds.
+pub(super) struct Intake {
+    now: Millis,
+    merger: Merger,
+    tally: Tally,
+    outcome: Outcome,
+}
+
+impl Take for Intake {
+    fn message(&mut self, message: Parsed<'_>) {
+        self.tally.note(&message);
+        self.outcome.accepted += 1;
+        take(&mut self.merger, message, self.outcome.accepted, self.now);
+    }
+
+    fn refuse(&mut self, index: u64, why: String) {
+        self.tally.refused_lines += 1;
+        self.outcome.errors.push((index, why));
+    }
+}
+
+impl Intake {
+    /// Messages that say no time of their own came at `now`.
+    pub(super) fn new(now: Millis) -> Self {
+        Self { now, merger: Merger::default(), tally: Tally::default(), outcome: Outcome::default() }
+    }
+
+    /// Hands everything to the engine.
+    pub(super) async fn send(mut self, peer: &str, shared: &Shared) -> Result<Taken, Refusal> {
+        let (progress, committed) = watch::channel(0);
+        let answers = Arc::new(Answers::default());
+        let mut waited = false;
+        if !self.merger.is_empty() {
+            waited = true;
+            let load = shared.settings.flight.load(self.merger.bytes()).await;
+            let merged = self.merger.drain(peer, shared.text_bytes());
+            self.tally.replaced += merged.replaced;
+            self.tally.truncated += merged.truncated;
+            let ack = Some(Ack { progress: Arc::new(progress), upto: 1 });
+            let mut batch = Batch { entries: merged.entries, ack, load, ..Batch::default() };
+            if !merged.ids.is_empty() {
+                answers.hand_over(merged.ids.len());
+                batch.answers = Some(Arc::clone(&answers));
+                batch.ids = merged.ids;
+            }
+            shared.batches.send(batch).await.map_err(|_unsent| stopping())?;
+        }
+        self.tally.tell(&shared.counters);
+        Ok(Taken { committed, waited, answers, outcome: self.outcome })
+    }
+}
+
+/// What the engine has and the store may not have yet.
+pub(super) struct Taken {
+    committed: watch::Receiver<u64>,
+    waited: bool,
+    answers: Arc<Answers>,
+    outcome: Outcome,
+}
+
+impl Taken {
+    /// Waits for the commit.
+    pub(super) async fn committed(mut self) -> Result<Outcome, Refusal> {
+        if self.waited {
+            self.committed.wait_for(|number| *number >= 1).await.map_err(|_gone| stopping())?;
+            // Refusals are told before the commit is.
+            for refused in self.answers.take_refusals() {
+                self.outcome.accepted = self.outcome.accepted.saturating_sub(1);
+                self.outcome.errors.push((refused.line, reason(&refused)));
+            }
+            self.outcome.errors.sort();
+        }
+        Ok(self.outcome)
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why: "mag stops: send it again".to_owned() }
+}

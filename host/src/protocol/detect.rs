@@ -1,0 +1,72 @@
+//! Tells by the first bytes of a connection what it speaks. Pure; it uses up nothing.
+//!
+//! Only what cannot be the beginning of something else is told apart: whoever speaks what cannot be told by its first
+//! bytes names it with `protocol` in `[[listen]]`.
+
+use crate::limits;
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spoken {
+    /// The Go service's protocol.
+    Classic,
+    /// One JSON object a line.
+    Ndjson,
+    /// HTTP/1.1.
+    Http,
+    /// HTTP/2, by its preface.
+    Http2,
+    /// The first record of a TLS handshake.
+    Tls,
+}
+
+/// How HTTP/1.1 requests begin.
+const HTTP: [&[u8]; 8] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OPTIONS ", b"PATCH ", b"TRACE "];
+/// How an HTTP/2 connection begins (RFC 9113 section 3.4), as far as no other protocol begins so.
+const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
+
+/// What `input`, the beginning of a connection, speaks; `None` while more bytes are needed to tell.
+///
+/// A line end before anything else is classic's empty command, which is answered at once.
+#[must_use]
+pub fn detect(input: &[u8]) -> Option<Spoken> {
+    let window = input.get(..limits::DETECT_BYTES).unwrap_or(input);
+    let is_all = window.len() == limits::DETECT_BYTES;
+    let blanks = window.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+    let rest = window.get(blanks..).unwrap_or_default();
+    match rest {
+        [] if !is_all => None,
+        [b'{', ..] => Some(Spoken::Ndjson),
+        // A handshake record of SSL 3.0 or later (RFC 8446 section 5.1).
+        [0x16, 0x03, ..] => Some(Spoken::Tls),
+        [0x16] if !is_all => None,
+        _ if HTTP.iter().any(|method| rest.starts_with(method)) => Some(Spoken::Http),
+        _ if rest.starts_with(HTTP2) => Some(Spoken::Http2),
+        _ if HTTP.iter().chain([&HTTP2]).any(|start| start.starts_with(rest)) && !is_all => None,
+        _ => Some(Spoken::Classic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Spoken, detect};
+    use crate::limits;
+
+    #[test]
+    fn every_protocol_is_told_by_its_first_bytes() {
+        let told = |input: &[u8], spoken| assert_eq!(detect(input), spoken, "{}", input.escape_ascii());
+        told(b"STRING\n", Some(Spoken::Classic));
+        told(b"S", Some(Spoken::Classic));
+        told(b"\n", Some(Spoken::Classic));
+        told(b" \t\r", None);
+        told(&[b' '; limits::DETECT_BYTES], Some(Spoken::Classic));
+        told(b" {", Some(Spoken::Ndjson));
+        told(b"POST /api/v1/messages HTTP/1.1\r\n", Some(Spoken::Http));
+        told(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Spoken::Http2));
+        told(b"POS", None);
+        told(b"POS\n", Some(Spoken::Classic));
+        told(b"\x16", None);
+        told(b"\x16\x03\x01", Some(Spoken::Tls));
+        told(b"\x00", Some(Spoken::Classic));
+    }
+}

@@ -1,0 +1,144 @@
+//! What comes in over HTTP: which path speaks which format, what a body holds, and how each format answers.
+//!
+//! Pure functions of a request: no I/O, no clock. A format reads a whole body, already decompressed and of bounded size,
+//! and gives its messages to whoever [`Take`]s them.
+
+use hyper::header::{CONTENT_TYPE, HeaderMap};
+use hyper::http::{Method, StatusCode, Uri};
+
+use super::Parsed;
+
+mod messages;
+
+/// A request without its body.
+#[derive(Debug)]
+pub struct Head<'a> {
+    /// Path and query.
+    pub uri: &'a Uri,
+    /// All header fields.
+    pub headers: &'a HeaderMap,
+    /// A longer text is cut here, in bytes.
+    pub text_bytes: usize,
+}
+
+impl Head<'_> {
+    /// The media type of the body, in lower case and without parameters; empty when none is named.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        let whole = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+}
+
+/// Takes what a body holds, one after the other.
+pub trait Take {
+    /// A message.
+    fn message(&mut self, message: Parsed<'_>);
+    /// Something that is not taken: its number in the body, from 0, and why.
+    fn refuse(&mut self, index: u64, why: String);
+}
+
+/// What a body came to, once all that was taken of it is committed.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Messages taken: those that are committed, also those that were known already by their id.
+    pub accepted: u64,
+    /// What was not taken, by its number in the body, from 0.
+    pub errors: Vec<(u64, String)>,
+}
+
+/// A request of which nothing is taken.
+#[derive(Debug)]
+pub struct Refusal {
+    /// What kind of mistake it is.
+    pub status: StatusCode,
+    /// What is wrong and what to do, in one sentence.
+    pub why: String,
+}
+
+impl Refusal {
+    /// A request that is wrong in itself.
+    #[must_use]
+    pub fn bad(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, why: why.into() }
+    }
+
+    /// A body of a kind that cannot be read.
+    #[must_use]
+    pub fn unknown_kind(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, why: why.into() }
+    }
+}
+
+/// What goes back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// The media type of its body.
+    pub content_type: &'static str,
+    /// Its body.
+    pub body: Vec<u8>,
+    /// Fields after the body: how gRPC says what came of a call.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    /// JSON, on one line.
+    #[must_use]
+    pub fn json(status: StatusCode, value: &serde_json::Value) -> Self {
+        Self { status, content_type: "application/json", body: format!("{value}\n").into_bytes(), trailers: None }
+    }
+
+    /// `{"error": …}`, as all formats answer that have no form of their own.
+    #[must_use]
+    pub fn error(refusal: &Refusal) -> Self {
+        Self::json(refusal.status, &serde_json::json!({ "error": refusal.why }))
+    }
+}
+
+/// A format that comes over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// mag's own: JSON, NDJSON or plain text.
+    Messages,
+}
+
+impl Format {
+    /// What is spoken at `path`; `None` when nothing is.
+    #[must_use]
+    pub fn at(path: &str) -> Option<Self> {
+        match path {
+            "/api/v1/messages" => Some(Self::Messages),
+            _ => None,
+        }
+    }
+
+    /// Methods that it takes.
+    #[must_use]
+    pub fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Messages => &[Method::POST],
+        }
+    }
+
+    /// Reads a body.
+    ///
+    /// # Errors
+    ///
+    /// Why nothing of it can be taken; what was given to `take` until then must not be used.
+    pub fn read(self, head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
+        match self {
+            Self::Messages => messages::read(head, body, take),
+        }
+    }
+
+    /// How it says what came of a request.
+    #[must_use]
+    pub fn answer(self, head: &Head<'_>, came: Result<&Outcome, &Refusal>) -> Answer {
+        let _ = head;
+        match self {
+            Self::Messages => messages::answer(came),
+        }
+    }
+}
