@@ -29,6 +29,7 @@ mod black_box {
     mod monitor;
     mod ndjson;
     mod plugins;
+    mod ports;
     mod readme;
     mod send;
     mod signals;

@@ -76,8 +76,56 @@ pub struct Config {
 /// One listening address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listen {
-    /// `host:port`, resolved when it is bound.
+    /// As it was typed: `host:port`, resolved when it is bound, or `unix:PATH`.
     pub address: String,
+    /// What is bound.
+    pub socket: Socket,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// TLS, unless the bytes are plain.
+    pub tls: Option<Certificate>,
+    /// What HTTP requests must bring.
+    pub token: Option<SecretSource>,
+    /// Labels for every message that comes in there and does not have them.
+    pub labels: Vec<(String, String)>,
+    /// Whether every connection begins with a PROXY header that says who the peer is.
+    pub trust_proxy: bool,
+    /// Where its `token` stands in the file, for whoever misses its value.
+    pub place: usize,
+}
+
+/// What a `[[listen]]` binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Socket {
+    /// TCP, at the address.
+    Tcp,
+    /// A unix stream socket.
+    Unix(PathBuf),
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// Whatever the first bytes say.
+    #[default]
+    Auto,
+    /// The Go service's protocol.
+    Classic,
+    /// One JSON object a line.
+    Ndjson,
+    /// HTTP/1.1 and HTTP/2.
+    Http,
+}
+
+/// A certificate with its key, read again when the files change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The chain, PEM, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+    /// Whose certificates clients must show, PEM; nobody has to without it.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// `[admin]`.
@@ -312,6 +360,10 @@ pub struct Limits {
     pub in_flight: usize,
     /// Bytes of the database file; `None`: as large as the disk allows.
     pub store: Option<u64>,
+    /// Connections of one address at a time; `None`: as many as of all together.
+    pub connections_per_address: Option<usize>,
+    /// How long a connection may send nothing; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
 }
 
 /// `[log]`.

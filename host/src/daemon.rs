@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use crate::clock::{Clock, as_millis};
 use crate::config::{Config, Env};
 use crate::engine::Core;
 use crate::ids::Memory;
-use crate::ingest::{self, Counters};
+use crate::ingest::{self, Counters, Listener};
 use crate::limits;
 use crate::message::Batch;
 use crate::route::Routes;
@@ -27,15 +26,20 @@ use crate::sender::{Host, HostOptions, Sender};
 use crate::store::{self, Recovered, Routing, Store};
 use crate::{engine, monitor};
 
+mod listeners;
 mod senders;
 
+pub(crate) use listeners::check as check_listeners;
 pub(crate) use senders::explain;
+
+use listeners::Port;
 
 /// A config with everything that it names: plugins loaded, secrets read, URLs checked.
 pub struct Ready {
     config: Config,
     senders: Vec<Sender>,
     monitors: Vec<monitor::Monitor>,
+    ports: Vec<Port>,
 }
 
 /// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
@@ -48,7 +52,8 @@ pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result
     let secrets = config.read_secrets(env)?;
     let senders = load_senders(&config, &Host::new(host)?, env)?;
     let monitors = monitor::all(&config, secrets.monitors)?;
-    Ok(Ready { config, senders, monitors })
+    let ports = listeners::ports(&config, secrets.listen)?;
+    Ok(Ready { config, senders, monitors, ports })
 }
 
 /// Loads every sender's plugin, without compiling it.
@@ -74,8 +79,8 @@ pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Resu
 ///
 /// What kept it from starting, or what made the store fail.
 pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
-    let Ready { config, senders: loaded, monitors } = ready;
-    let listeners = bind(&config).await?;
+    let Ready { config, senders: loaded, monitors, ports } = ready;
+    let listeners = listeners::bind(&config, ports).await?;
     let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
@@ -162,17 +167,6 @@ async fn until_stopped(
     }
 }
 
-async fn bind(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for listen in &config.listen {
-        let bound = TcpListener::bind(&listen.address).await;
-        listeners.push(bound.with_context(|| {
-            format!("cannot listen on {}: free the port, or give another `address` in [[listen]]", listen.address)
-        })?);
-    }
-    Ok(listeners)
-}
-
 async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
     let Some(admin) = &config.admin else { return Ok(None) };
     let bound = TcpListener::bind(&admin.address).await;
@@ -198,7 +192,7 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
 
 fn announce(
     config: &Config,
-    listeners: &[TcpListener],
+    listeners: &[Listener],
     looked_at: Option<&TcpListener>,
     restored: engine::Restored,
     recovered: &Recovered,
@@ -226,18 +220,14 @@ fn announce(
     if let Some(address) = looked_at.and_then(|listener| listener.local_addr().ok()) {
         tracing::info!("[admin] on http://{address}");
     }
-    for address in listeners.iter().filter_map(|listener| listener.local_addr().ok()) {
-        tracing::info!("listening on {address}{}", open_to(address));
+    for listener in listeners {
+        tracing::info!("listening on {}", listeners::in_words(listener));
     }
-}
-
-fn open_to(address: SocketAddr) -> &'static str {
-    if address.ip().is_loopback() { "" } else { ", open to whoever reaches this machine" }
 }
 
 fn take_in(
     config: &Config,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<Listener>,
     batches: &mpsc::Sender<Batch>,
     clock: &Clock,
     stop: &CancellationToken,
@@ -245,7 +235,13 @@ fn take_in(
 ) -> JoinSet<()> {
     let connections = ingest::handles::connections(config.limits.connections, handles_of_others(config));
     let flight = ingest::Flight::new(config.limits.in_flight);
-    let settings = ingest::Settings { connections, line: config.limits.line, flight };
+    let settings = ingest::Settings {
+        connections,
+        addresses: ingest::Addresses::new(config.limits.connections_per_address),
+        idle_timeout: config.limits.idle_timeout,
+        line: config.limits.line,
+        flight,
+    };
     let mut tasks = JoinSet::new();
     for listener in listeners {
         let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());

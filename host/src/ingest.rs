@@ -3,14 +3,11 @@
 //! Knows nothing of routes, windows or the store. What it promises: whoever is answered is committed, a full engine
 //! stops the reading, and no connection can harm another one.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::AsyncReadExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use socket2::SockRef;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
@@ -18,51 +15,75 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits;
-use crate::message::Batch;
-use crate::protocol::{Spoken, detect};
+use crate::message::{Batch, Entry};
+use crate::protocol::Spoken;
 
-use carrier::Carrier;
-
+mod addresses;
 mod buffer;
 mod carrier;
 mod connection;
 mod counters;
 mod door;
+mod enter;
 mod flight;
 pub mod handles;
 mod http;
+mod listener;
 mod merge;
+mod proxy;
 mod replies;
+mod tls;
 
+pub use addresses::Addresses;
 pub use counters::Counters;
+pub use door::Door;
 pub use flight::Flight;
+pub use listener::{Bound, Listener};
+pub use tls::{Certificates, TlsError};
 
-/// What the operator may set.
+use enter::Entered;
+use listener::Accepted;
+
+/// What the operator may set for all listeners together.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Connections at a time; one more is closed at once.
     pub connections: usize,
+    /// Connections of one address at a time.
+    pub addresses: Addresses,
+    /// How long a connection may send nothing before it is closed; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
     /// Bytes of a text before it is cut; never more than [`limits::TEXT_BYTES`].
     pub line: usize,
     /// The memory of all connections.
     pub flight: Flight,
 }
 
-/// What all connections share.
+/// What all connections of a listener share.
 struct Shared {
+    listener: Listener,
     settings: Settings,
     batches: mpsc::Sender<Batch>,
     clock: Clock,
     stop: CancellationToken,
     counters: Arc<Counters>,
     spares: buffer::Spares,
-    door: door::Door,
 }
 
 impl Shared {
     /// A longer text is cut here.
     fn text_bytes(&self) -> usize {
         self.settings.line.min(limits::TEXT_BYTES)
+    }
+
+    /// Gives every message the labels of the port that it came in at.
+    fn label(&self, entries: &mut [Entry]) {
+        if self.listener.labels.is_empty() {
+            return;
+        }
+        for entry in entries {
+            entry.message.labels.add_missing(&self.listener.labels);
+        }
     }
 
     /// Whether one connection more would be too many; listeners that share their counters share the limit.
@@ -80,22 +101,15 @@ impl Shared {
 /// Beyond `settings.connections` a connection is accepted and closed at once. Left in the backlog it would look open
 /// to its client, which could wait there for ever for an answer that nobody is going to give.
 pub async fn serve(
-    listener: TcpListener,
+    listener: Listener,
     settings: Settings,
     batches: mpsc::Sender<Batch>,
     clock: Clock,
     stop: CancellationToken,
     counters: Arc<Counters>,
 ) {
-    let shared = Arc::new(Shared {
-        settings,
-        batches,
-        clock,
-        stop,
-        counters,
-        spares: buffer::Spares::default(),
-        door: door::Door::default(),
-    });
+    let shared =
+        Arc::new(Shared { listener, settings, batches, clock, stop, counters, spares: buffer::Spares::default() });
     let mut connections = JoinSet::new();
     let mut log = RefusalLog::default();
     loop {
@@ -103,16 +117,18 @@ pub async fn serve(
             biased;
             () = shared.stop.cancelled() => break,
             Some(ended) = connections.join_next() => note(&ended),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if shared.is_full() => {
-                    drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+            accepted = shared.listener.socket.accept() => match accepted {
+                Ok(accepted) if shared.is_full() => {
+                    if let Accepted::Tcp(stream, _) = &accepted {
+                        end_by_reset(&SockRef::from(stream));
+                    }
                     shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
                     log.refused(shared.clock.instant(), shared.settings.connections);
-                    drop(stream);
+                    drop(accepted);
                 }
-                Ok((stream, peer)) => {
+                Ok(accepted) => {
                     let open = Open::new(Arc::clone(&shared.counters));
-                    connections.spawn(one(stream, peer.ip(), open, Arc::clone(&shared)));
+                    connections.spawn(one(accepted, open, Arc::clone(&shared)));
                 }
                 Err(error) => {
                     log.failed(shared.clock.instant(), &error);
@@ -121,70 +137,34 @@ pub async fn serve(
             },
         }
     }
-    drop(listener);
     while let Some(ended) = connections.join_next().await {
         note(&ended);
     }
 }
 
-async fn one(stream: TcpStream, peer: IpAddr, _open: Open, shared: Arc<Shared>) {
-    let peer: Arc<str> = peer.to_canonical().to_string().into();
-    let mut carrier = Carrier::from(stream);
-    prepare(&carrier);
-    match spoken(&mut carrier, &shared.stop).await {
-        Some(Spoken::Http) => http::run(carrier, false, &peer, &shared).await,
-        Some(Spoken::Http2) => http::run(carrier, true, &peer, &shared).await,
+async fn one(accepted: Accepted, _open: Open, shared: Arc<Shared>) {
+    let Some(Entered { mut carrier, peer, _counted }) = enter::enter(accepted, &shared).await else { return };
+    match enter::spoken(&mut carrier, shared.listener.protocol, &shared.stop).await {
+        Some(Spoken::Http) => http::run(carrier, false, &peer.into(), &shared).await,
+        Some(Spoken::Http2) => http::run(carrier, true, &peer.into(), &shared).await,
+        Some(Spoken::Tls) => enter::refuse_tls(carrier, &peer, &shared).await,
         spoken => connection::run(carrier, spoken, &peer, &shared).await,
-    }
-}
-
-/// Finds out what a connection speaks, by its first bytes; `None` when it ended or mag stops before that shows.
-async fn spoken(carrier: &mut Carrier, stop: &CancellationToken) -> Option<Spoken> {
-    let mut first = [0; limits::DETECT_BYTES];
-    let mut filled = 0;
-    let mut spoken = None;
-    while spoken.is_none()
-        && let Some(space) = first.get_mut(filled..)
-    {
-        let read = tokio::select! {
-            biased;
-            read = carrier.read(space) => read,
-            () = stop.cancelled() => break,
-        };
-        // An end or a fault shows again to whoever reads on.
-        let Some(count) = read.ok().filter(|count| *count > 0) else { break };
-        filled += count;
-        spoken = detect(first.get(..filled).unwrap_or_default());
-    }
-    carrier.unread(first.get(..filled).unwrap_or_default());
-    spoken
-}
-
-/// Small replies leave at once, and a peer that is gone is found; a system that can do neither still serves.
-fn prepare(carrier: &Carrier) {
-    end_by_reset(carrier);
-    let Some(socket) = carrier.tcp() else { return };
-    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::KEEPALIVE_SECONDS));
-    let set = socket.set_tcp_keepalive(&keepalive).and_then(|()| socket.set_tcp_nodelay(true));
-    if let Err(error) = set {
-        tracing::debug!(%error, "cannot set options of a connection");
     }
 }
 
 /// From now on the connection ends by a reset, even if the whole process is killed: an orderly end tells a client that
 /// all it sent is committed, so only [`end_in_order`] allows one.
-fn end_by_reset(carrier: &Carrier) {
-    linger(carrier, Some(Duration::ZERO));
+fn end_by_reset(socket: &SockRef<'_>) {
+    linger(socket, Some(Duration::ZERO));
 }
 
 /// All that the client sent is committed, or it was told how far: it may see an orderly end.
-fn end_in_order(carrier: &Carrier) {
-    linger(carrier, None);
+fn end_in_order(socket: &SockRef<'_>) {
+    linger(socket, None);
 }
 
-fn linger(carrier: &Carrier, time: Option<Duration>) {
-    let set = carrier.tcp().map_or(Ok(()), |socket| socket.set_linger(time));
-    if let Err(error) = set {
+fn linger(socket: &SockRef<'_>, time: Option<Duration>) {
+    if let Err(error) = socket.set_linger(time) {
         tracing::debug!(%error, "cannot choose how a connection ends");
     }
 }

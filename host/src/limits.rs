@@ -43,6 +43,10 @@ pub const DETECT_BYTES: usize = 64;
 pub const COMMAND_BYTES: usize = 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
+/// What comes before the first byte of a protocol: the PROXY header and the TLS handshake.
+pub const HANDSHAKE_SECONDS: u64 = 10;
+/// How often a listener looks whether its certificate has changed; only when somebody connects.
+pub const CERTIFICATE_LOOK_MILLIS: u64 = 1_000;
 /// The head of an HTTP request, in all.
 pub const HTTP_HEADER_BYTES: u32 = 16 * 1024;
 /// What an HTTP/1.1 connection reads at a time; a head must fit in.

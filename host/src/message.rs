@@ -119,6 +119,15 @@ impl Labels {
         self.0.is_empty()
     }
 
+    /// Adds those of `others` whose names are not there.
+    pub fn add_missing(&mut self, others: &[(String, String)]) {
+        for (name, value) in others {
+            if let Err(at) = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+                self.0.insert(at, (name.clone(), value.clone()));
+            }
+        }
+    }
+
     /// Keeps only what `other` has too, with the same value: what all messages of a group share.
     pub fn keep_shared(&mut self, other: &Self) {
         self.0.retain(|(name, value)| other.get(name) == Some(value));

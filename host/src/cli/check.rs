@@ -59,7 +59,8 @@ struct Found {
 }
 
 async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
-    config.read_secrets(&env)?;
+    let secrets = config.read_secrets(&env)?;
+    daemon::check_listeners(config, secrets.listen)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
     let mut found = Vec::new();
     for sender in daemon::load_senders(config, &host, &env)? {

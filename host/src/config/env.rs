@@ -13,7 +13,7 @@ use super::report::{Mistake, Spot};
 use super::route::Typed;
 use super::typed::File;
 use super::{AlertIf, Comparison, Env, Monitor, Plugin, SecretSource, Sender, TokenRefresh};
-use super::{duration, listen, load::Draft, log, monitor, route, sender};
+use super::{Socket, duration, listen, load::Draft, log, monitor, route, sender};
 use crate::matcher::Matcher;
 use crate::message::{Labels, MONITOR_KIND, Message};
 
@@ -101,7 +101,7 @@ pub(super) fn apply(draft: &mut Draft, variables: &mut Variables<'_>, file: &Fil
 
 fn listen(draft: &mut Draft, variables: &mut Variables<'_>) {
     let Some(first) = draft.listen.first_mut() else { return };
-    let Some((host, port)) = listen::split(&first.address) else { return };
+    let Some((host, port)) = listen::split(&first.address).filter(|_| first.socket == Socket::Tcp) else { return };
     let name = if variables.get("LISTEN_ADDRESS").is_some() { "LISTEN_ADDRESS" } else { "LSITEN_ADDRESS" };
     let typed = variables.take(name).map(|host| match host.parse::<std::net::Ipv6Addr>() {
         Ok(address) => format!("[{address}]"),

@@ -1,7 +1,9 @@
 //! `[limits]`: bounds that the operator may move.
 
+use std::time::Duration;
+
 use super::typed::Section;
-use super::{Limits, size};
+use super::{Limits, duration, size};
 use crate::limits;
 
 /// Connections at a time.
@@ -30,12 +32,17 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
         queue: QUEUE,
         in_flight: IN_FLIGHT,
         store: None,
+        connections_per_address: None,
+        idle_timeout: None,
     };
     let Some(value) = root.take("limits") else { return default };
     let read = value.section("[limits]", |section| {
-        section.not_yet(&["connections_per_address", "idle_timeout", "groups_per_source"]);
+        section.not_yet(&["groups_per_source"]);
+        let idle_timeout =
+            section.take("idle_timeout").and_then(|value| duration::read(&value, Duration::from_secs(1)));
         let mut number = |key| section.take(key).and_then(|value| value.count(1)).and_then(|n| usize::try_from(n).ok());
         let (connections, groups) = (number("connections"), number("groups"));
+        let connections_per_address = number("connections_per_address");
         let queue = section.take("queue").and_then(|value| value.count(1));
         let in_flight = section.take("in_flight").and_then(|value| size::at_least(&value, IN_FLIGHT_LEAST));
         let in_flight = in_flight.and_then(|bytes| usize::try_from(bytes).ok());
@@ -48,6 +55,8 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
             queue: queue.unwrap_or(default.queue),
             in_flight: in_flight.unwrap_or(default.in_flight),
             store,
+            connections_per_address,
+            idle_timeout,
         }
     });
     read.unwrap_or(default)

@@ -1,17 +1,23 @@
-//! `[[listen]]`: where messages come in.
+//! `[[listen]]`: where messages come in, what is spoken there, and who may.
 //!
-//! Checks the form of an address only; names are resolved when it is bound.
+//! Checks the form of an address only; names are resolved when it is bound, and files are read when mag starts.
 
-use super::Listen;
+use std::path::PathBuf;
+
+use super::log::choice;
 use super::typed::{Section, Value};
+use super::{Certificate, Listen, Protocol, Socket, secret};
+use crate::limits;
 
 /// The address of a configuration that names none.
 pub(super) const ADDRESS: &str = "0.0.0.0:3050";
+/// How the address of a unix socket begins.
+const UNIX: &str = "unix:";
 
 /// Every `[[listen]]`, or the one that stands for none.
 pub(super) fn read(root: &mut Section<'_>) -> Vec<Listen> {
     let Some(value) = root.take("listen") else {
-        return vec![Listen { address: ADDRESS.to_owned() }];
+        return vec![plain(ADDRESS.to_owned(), Socket::Tcp)];
     };
     let items = value.list("a list of tables, each headed [[listen]]").unwrap_or_default();
     let mut listen: Vec<Listen> = Vec::new();
@@ -25,25 +31,109 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Listen> {
     listen
 }
 
-fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
-    section.not_yet(&["tls", "token", "labels", "trust_proxy", "allow"]);
-    if let Some(value) = section.take("protocol") {
-        protocol(&value);
+/// A listener that says nothing but where it is.
+fn plain(address: String, socket: Socket) -> Listen {
+    Listen {
+        address,
+        socket,
+        protocol: Protocol::Auto,
+        tls: None,
+        token: None,
+        labels: Vec::new(),
+        trust_proxy: false,
+        place: 0,
     }
-    let value = section.require("address")?;
-    let address = value.parse("an address like \"0.0.0.0:3050\"", |text| split(text).map(|_| text.to_owned()))?;
-    // Port 0 is another free port each time.
-    if before.iter().any(|other| other.address == address) && split(&address).is_some_and(|(_, port)| port > 0) {
-        value.wrong(format!("`address`: {address} is there already"));
-    }
-    Some(Listen { address })
 }
 
-fn protocol(value: &Value<'_>) {
-    match value.string("\"auto\"") {
-        None | Some("auto") => {}
-        Some(other) => value.wrong(format!("`protocol`: {other:?} is not in this version, only \"auto\"")),
+fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
+    section.not_yet(&["allow"]);
+    let protocol = section.take("protocol").and_then(|value| protocol(&value)).unwrap_or_default();
+    let tls = section.take("tls").and_then(|value| Some((certificate(&value)?, value)));
+    let token = section.take("token").and_then(|value| Some((secret::source(&value, "[listen]")?, value)));
+    let labels = section.take("labels").map(|value| labels(&value)).unwrap_or_default();
+    let proxy = section.take("trust_proxy").and_then(|value| Some((value.bool()?, value)));
+    if let Some((_, value)) = token.as_ref().filter(|_| protocol != Protocol::Http) {
+        value.wrong(
+            "`token`: only HTTP can bring one: add `protocol = \"http\"`, and give other protocols a [[listen]] of their own",
+        );
     }
+    let value = section.require("address")?;
+    let (address, socket) = address(&value)?;
+    // Port 0 is another free port each time.
+    let fixed = split(&address).is_none_or(|(_, port)| port > 0);
+    if fixed && before.iter().any(|other| other.address == address) {
+        value.wrong(format!("`address`: {address} is there already"));
+    }
+    if socket != Socket::Tcp {
+        for (name, value) in [("tls", tls.as_ref().map(|t| &t.1)), ("trust_proxy", proxy.as_ref().map(|p| &p.1))] {
+            if let Some(value) = value {
+                value.wrong(format!("`{name}`: only for TCP, and {address} is a unix socket"));
+            }
+        }
+    }
+    Some(Listen {
+        protocol,
+        tls: tls.map(|(tls, _)| tls),
+        place: token.as_ref().map_or(0, |(_, value)| value.span().start),
+        token: token.map(|(token, _)| token),
+        labels,
+        trust_proxy: proxy.is_some_and(|(proxy, _)| proxy),
+        ..plain(address, socket)
+    })
+}
+
+fn address(value: &Value<'_>) -> Option<(String, Socket)> {
+    let text = value.string("an address like \"0.0.0.0:3050\" or \"unix:/run/mag.sock\"")?;
+    if let Some(path) = text.strip_prefix(UNIX) {
+        if path.is_empty() {
+            value.expected("a path after `unix:`");
+            return None;
+        }
+        return Some((text.to_owned(), Socket::Unix(value.file.folder.join(path))));
+    }
+    let address = value.parse("an address like \"0.0.0.0:3050\"", |text| split(text).map(|_| text.to_owned()))?;
+    Some((address, Socket::Tcp))
+}
+
+fn protocol(value: &Value<'_>) -> Option<Protocol> {
+    choice(value, &["auto", "classic", "ndjson", "http"], |word| match word {
+        "auto" => Some(Protocol::Auto),
+        "classic" => Some(Protocol::Classic),
+        "ndjson" => Some(Protocol::Ndjson),
+        "http" => Some(Protocol::Http),
+        _ => None,
+    })
+}
+
+fn certificate(value: &Value<'_>) -> Option<Certificate> {
+    value.section("[listen.tls]", |section| {
+        let folder = section.file.folder.clone();
+        let path = |value: Value<'_>| -> Option<PathBuf> {
+            value.filled("the path of a PEM file").map(|path| folder.join(path))
+        };
+        let cert = section.require("cert").and_then(path);
+        let key = section.require("key").and_then(path);
+        let client_ca = section.take("client_ca").and_then(path);
+        Some(Certificate { cert: cert?, key: key?, client_ca })
+    })?
+}
+
+fn labels(value: &Value<'_>) -> Vec<(String, String)> {
+    let entries = value.entries("a table of texts").unwrap_or_default();
+    if entries.len() > limits::LABELS {
+        value.wrong(format!("`labels`: at most {} labels", limits::LABELS));
+    }
+    let one = |entry: &Value<'_>| {
+        let text = entry.string("a text")?;
+        if entry.name.is_empty() || entry.name.len() > limits::LABEL_NAME_BYTES {
+            entry.wrong(format!("a label's name has 1 to {} bytes", limits::LABEL_NAME_BYTES));
+        }
+        if text.len() > limits::LABEL_VALUE_BYTES {
+            entry.wrong(format!("a label has at most {} bytes", limits::LABEL_VALUE_BYTES));
+        }
+        Some((entry.name.to_owned(), text.to_owned()))
+    };
+    entries.iter().filter_map(one).collect()
 }
 
 /// Host and port of an address; a host with colons stands in brackets.

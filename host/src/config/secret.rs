@@ -31,7 +31,8 @@ pub(super) fn read(section: &mut Section<'_>) -> Secrets {
     named.collect()
 }
 
-fn source(value: &Value<'_>, of: &str) -> Option<SecretSource> {
+/// Where one secret's value comes from; `of` is the section that it stands in.
+pub(super) fn source(value: &Value<'_>, of: &str) -> Option<SecretSource> {
     if !value.node().get_ref().is_table() {
         let found = value.node().get_ref().type_str();
         let message = format!("`{}`: expected {FORM}, found {found}: no secret stands in this file", value.name);

@@ -23,6 +23,8 @@ pub struct SecretValues {
     pub senders: BTreeMap<String, Values>,
     /// By the monitor's name.
     pub monitors: BTreeMap<String, Values>,
+    /// The token of each `[[listen]]`, in the order of the file.
+    pub listen: Vec<Option<SecretValue>>,
 }
 
 impl Config {
@@ -49,8 +51,17 @@ impl Config {
         };
         let senders = self.senders.iter().map(|sender| read("senders", &sender.name, &sender.secrets)).collect();
         let monitors = self.monitors.iter().map(|monitor| read("monitors", &monitor.name, &monitor.secrets)).collect();
+        let mut listen = Vec::new();
+        for one in &self.listen {
+            let value = one.token.as_ref().map(|source| source.read(env));
+            listen.push(value.transpose().unwrap_or_else(|why| {
+                let message = format!("`token` of [[listen]] {}: {why}", one.address);
+                mistakes.push(Mistake { spot: Spot::Span(one.place), message });
+                None
+            }));
+        }
         if mistakes.is_empty() {
-            return Ok(SecretValues { senders, monitors });
+            return Ok(SecretValues { senders, monitors, listen });
         }
         Err(Mistakes::new(self.places.clone(), mistakes))
     }

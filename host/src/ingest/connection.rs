@@ -3,6 +3,7 @@
 //! Reading and telling go on side by side in one task. What was read is sent on merged; nothing is told before it is
 //! committed.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Shared;
 use super::buffer::Work;
@@ -30,6 +31,8 @@ enum End {
     Finished,
     /// What it sent cannot be read on.
     Refused,
+    /// It sent nothing for so long that the operator wants it closed.
+    Idle,
     /// mag stops.
     Stopped,
     /// The connection broke.
@@ -78,9 +81,16 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
     if !committed {
         tracing::debug!(peer, "a connection is closed unanswered");
     }
-    let promised = end == End::Finished || replies.anything_told();
+    let promised = matches!(end, End::Finished | End::Idle) || replies.anything_told();
     if committed && promised && !matches!(end, End::Broken | End::EngineGone) {
-        super::end_in_order(&stream);
+        if let Some(socket) = stream.tcp() {
+            super::end_in_order(&socket);
+        }
+        // Inside TLS an end is only in order when it is said (RFC 8446 section 6.1).
+        let until = Instant::now() + Duration::from_millis(limits::LINGER_MILLIS);
+        if timeout_at(until, stream.shutdown()).await.is_err() {
+            tracing::debug!(peer, "a client does not take the end of its connection");
+        }
     }
     if matches!(end, End::Refused | End::Stopped) && replies.anything_told() {
         linger(&mut stream).await;
@@ -199,6 +209,7 @@ impl Reader<'_> {
             tokio::select! {
                 readable = self.stream.readable() => return readable.is_err().then_some(End::Broken),
                 () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
+                () = idle(self.shared.settings.idle_timeout) => return Some(End::Idle),
                 () = self.shared.stop.cancelled() => {}
             }
         }
@@ -383,13 +394,22 @@ impl Reader<'_> {
             self.promised = self.accepted;
             Ack { progress: Arc::clone(&self.progress), upto: self.accepted }
         });
-        let mut batch = Batch { entries: merged.entries, ack, load, ..Batch::default() };
+        let mut entries = merged.entries;
+        self.shared.label(&mut entries);
+        let mut batch = Batch { entries, ack, load, ..Batch::default() };
         if !merged.ids.is_empty() {
             self.answers.hand_over(merged.ids.len());
             batch.answers = Some(Arc::clone(&self.answers));
             batch.ids = merged.ids;
         }
         self.shared.batches.send(batch).await.map_err(|_unsent| End::EngineGone)
+    }
+}
+
+async fn idle(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => sleep(timeout).await,
+        None => pending().await,
     }
 }
 

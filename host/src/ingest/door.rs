@@ -8,11 +8,17 @@ use crate::protocol::http::Head;
 
 /// A listener's door.
 #[derive(Debug, Default)]
-pub(super) struct Door {
+pub struct Door {
     token: Option<SecretValue>,
 }
 
 impl Door {
+    /// Open to whoever has `token`; to everybody without one.
+    #[must_use]
+    pub fn new(token: Option<SecretValue>) -> Self {
+        Self { token }
+    }
+
     /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).
     pub(super) fn admits(&self, head: &Head<'_>) -> bool {
         let Some(token) = &self.token else { return true };

@@ -36,12 +36,16 @@ type Reply = Response<BoxBody<Bytes, Infallible>>;
 /// Serves one connection until it is closed, or until mag stops and what was asked is answered.
 pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: &Arc<Shared>) {
     // Every request is answered by itself, so the end of a connection promises nothing.
-    super::end_in_order(&carrier);
+    if let Some(socket) = carrier.tcp() {
+        super::end_in_order(&socket);
+    }
     let io = TokioIo::new(carrier);
     let service = service_fn(|request| {
         let (peer, shared) = (Arc::clone(peer), Arc::clone(shared));
         async move { Ok::<_, Infallible>(reply(request, &peer, &shared).await) }
     });
+    let most = Duration::from_secs(limits::HTTP_HEADER_SECONDS);
+    let idle = shared.settings.idle_timeout.map_or(most, |idle| idle.min(most));
     let ended = if is_h2 {
         let streams = Streams::default();
         let _with_the_connection = streams.stop.clone().drop_guard();
@@ -65,7 +69,7 @@ pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: 
     } else {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(limits::HTTP_HEADER_SECONDS))
+            .header_read_timeout(idle)
             .max_buf_size(limits::HTTP_BUFFER_BYTES)
             .max_headers(limits::HTTP_HEADER_FIELDS)
             .half_close(true)
@@ -103,7 +107,7 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
-    if !shared.door.admits(&head) {
+    if !shared.listener.door.admits(&head) {
         let mut reply = reply_of(Answer::error(&Refusal {
             status: StatusCode::UNAUTHORIZED,
             why: "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned(),

@@ -13,6 +13,7 @@ use crate::message::Ack;
 
 mod harness;
 mod http;
+mod ports;
 
 use harness::{cut_off, line, rest, soon, start, start_in, start_with};
 

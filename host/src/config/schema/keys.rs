@@ -10,6 +10,7 @@ const fn section(name: &'static str, keys: &'static [Key]) -> Section {
 pub(super) const SECTIONS: &[Section] = &[
     section("", FILE),
     section("listen", LISTEN),
+    section("tls", CERTIFICATE),
     section("store", STORE),
     section("admin", ADMIN),
     section("route", ROUTE),
@@ -35,8 +36,20 @@ const FILE: &[Key] = &[
 ];
 
 const LISTEN: &[Key] = &[
-    key("address", Text, "HOST:PORT").required(),
-    key("protocol", Word(&["auto"]), "Told apart by the first bytes").or(r#""auto""#),
+    key("address", Text, "HOST:PORT, or unix:PATH").required(),
+    key("protocol", Word(&["auto", "classic", "ndjson", "http"]), "auto: told apart by the first bytes")
+        .or(r#""auto""#),
+    key("tls", One("tls"), "TLS on this port; the files are read again when they change"),
+    key("token", One("secret"), "What HTTP requests must bring, as Authorization: Bearer TOKEN"),
+    key("labels", TextTable, "Labels for every message that comes in here and does not have them"),
+    key("trust_proxy", Truth, "Every connection begins with a PROXY header, version 1 or 2, that says who the peer is")
+        .or("false"),
+];
+
+const CERTIFICATE: &[Key] = &[
+    key("cert", Text, "PEM file, the server's own certificate first").required(),
+    key("key", Text, "PEM file").required(),
+    key("client_ca", Text, "PEM file: clients must show a certificate of these; without it, none"),
 ];
 
 const STORE: &[Key] = &[
@@ -142,6 +155,8 @@ const TOKEN_REFRESH: &[Key] = &[
 
 const LIMITS: &[Key] = &[
     key("connections", Count(1), "Connections at a time; more are closed at once").or("10000"),
+    key("connections_per_address", Count(1), "Connections of one address at a time; more are closed at once"),
+    key("idle_timeout", Duration, "A connection that sends nothing for this long is closed; without it, none"),
     key("line", Size, "A longer classic text is cut; at most 64KiB").or(r#""64KiB""#),
     key("groups", Count(1), "Open groups; what would open more is counted together, and says so").or("100000"),
     key("queue", Count(1), "Groups that wait for one sender; more count together, in one entry a route").or("100000"),

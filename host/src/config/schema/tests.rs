@@ -7,8 +7,9 @@ use super::*;
 use crate::config::{Config, Source, typed};
 
 /// Sections of a file, each with a header that makes a good one of it.
-const HEADERS: [(&str, &str); 12] = [
+const HEADERS: [(&str, &str); 13] = [
     ("listen", "[[listen]]\naddress = \"127.0.0.1:3050\"\n"),
+    ("tls", "[[listen]]\naddress = \"127.0.0.1:3050\"\n[listen.tls]\ncert = \"c\"\nkey = \"k\"\n"),
     ("store", "[store]\n"),
     ("admin", "[admin]\n"),
     ("route", "[senders.console]\nplugin = \"console\"\n[route]\n"),

@@ -14,7 +14,7 @@ fn without_a_file_there_is_a_root_route_to_the_console() {
     assert_eq!(route.group_by, [Field::Kind, Field::Text]);
     assert_eq!(route.senders, ["console"]);
     assert!(!route.flush_on_stop && !route.r#continue && route.matchers.is_empty());
-    assert_eq!(config.listen, [Listen { address: "0.0.0.0:3050".to_owned() }]);
+    assert_eq!(config.listen.iter().map(|listen| listen.address.as_str()).collect::<Vec<_>>(), ["0.0.0.0:3050"]);
     assert_eq!(config.senders.len(), 1);
 }
 

@@ -52,8 +52,10 @@ impl Intake {
             let merged = self.merger.drain(peer, shared.text_bytes());
             self.tally.replaced += merged.replaced;
             self.tally.truncated += merged.truncated;
+            let mut entries = merged.entries;
+            shared.label(&mut entries);
             let ack = Some(Ack { progress: Arc::new(progress), upto: 1 });
-            let mut batch = Batch { entries: merged.entries, ack, load, ..Batch::default() };
+            let mut batch = Batch { entries, ack, load, ..Batch::default() };
             if !merged.ids.is_empty() {
                 answers.hand_over(merged.ids.len());
                 batch.answers = Some(Arc::clone(&answers));

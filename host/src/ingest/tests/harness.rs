@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::ingest::{Counters, Flight, Settings, serve};
+use crate::ingest::{Addresses, Bound, Counters, Flight, Listener, Settings, serve};
 use crate::limits;
 use crate::message::{Ack, Batch, Entry};
 
@@ -99,10 +99,48 @@ pub(super) async fn start_in(
     batches: mpsc::Sender<Batch>,
     engine: Arc<Engine>,
 ) -> Mag {
+    let settings = Settings { connections, flight, ..settings() };
+    let (bound, address) = tcp().await;
+    start_at(Listener::plain(bound), address, settings, batches, engine)
+}
+
+/// A port with these rules, and an engine that confirms everything.
+pub(super) async fn start_as(settings: Settings, rules: impl FnOnce(&mut Listener)) -> Mag {
+    let engine = Arc::new(Engine::default());
+    engine.may_confirm.cancel();
+    let (batches, receiver) = mpsc::channel(limits::BATCH_QUEUE);
+    tokio::spawn(Arc::clone(&engine).run(receiver));
+    let (bound, address) = tcp().await;
+    let mut listener = Listener::plain(bound);
+    rules(&mut listener);
+    start_at(listener, address, settings, batches, engine)
+}
+
+/// What most tests need.
+pub(super) fn settings() -> Settings {
+    Settings {
+        connections: 9,
+        addresses: Addresses::default(),
+        idle_timeout: None,
+        line: limits::TEXT_BYTES,
+        flight: Flight::new(32 * 1024 * 1024),
+    }
+}
+
+async fn tcp() -> (Bound, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    (Bound::Tcp(listener), address)
+}
+
+fn start_at(
+    listener: Listener,
+    address: SocketAddr,
+    settings: Settings,
+    batches: mpsc::Sender<Batch>,
+    engine: Arc<Engine>,
+) -> Mag {
     let (stop, counters) = (CancellationToken::new(), Arc::new(Counters::default()));
-    let settings = Settings { connections, line: limits::TEXT_BYTES, flight };
     let serving =
         tokio::spawn(serve(listener, settings, batches, Clock::system(), stop.clone(), Arc::clone(&counters)));
     Mag { address, stop, counters, serving, engine }
@@ -136,7 +174,7 @@ pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(20), future).await.expect("done within 20 s")
 }
 
-pub(super) async fn rest(client: &mut TcpStream) -> String {
+pub(super) async fn rest(client: &mut (impl AsyncRead + Unpin)) -> String {
     let mut text = String::new();
     soon(client.read_to_string(&mut text)).await.unwrap();
     text

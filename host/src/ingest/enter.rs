@@ -1,0 +1,158 @@
+//! What happens before the first byte of a protocol: the PROXY header, the TLS handshake, and finding out what is spoken.
+//!
+//! Whoever is turned away here is told in the protocol that it seems to speak, and nothing of it is ever counted.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::addresses::Counted;
+use super::carrier::Carrier;
+use super::listener::Accepted;
+use super::{Shared, proxy};
+use crate::config::Protocol;
+use crate::limits;
+use crate::protocol::{Spoken, detect};
+
+/// What a unix socket's peer is called: it has no address.
+const UNIX_PEER: &str = "unix";
+/// The first byte of a TLS handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 0x16;
+/// What a TLS client understands: fatal alert `unexpected_message` (RFC 8446 section 6.2).
+const NO_TLS_HERE: &[u8] = &[0x15, 0x03, 0x01, 0x00, 0x02, 0x02, 0x0a];
+/// What an HTTP client understands.
+const HTTPS_HERE: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 36\r\n\
+    Connection: close\r\n\r\nthis port speaks TLS: use https://\r\n";
+/// What a person understands.
+const TLS_HERE: &[u8] = b"this port speaks TLS\n";
+
+/// A connection that may speak.
+pub(super) struct Entered {
+    pub(super) carrier: Carrier,
+    pub(super) peer: String,
+    pub(super) _counted: Option<Counted>,
+}
+
+/// Lets a connection in; `None` when it is turned away, gave up, or mag stops.
+pub(super) async fn enter(accepted: Accepted, shared: &Shared) -> Option<Entered> {
+    let (stream, peer) = match accepted {
+        Accepted::Unix(stream) => {
+            return Some(Entered { carrier: stream.into(), peer: UNIX_PEER.to_owned(), _counted: None });
+        }
+        Accepted::Tcp(stream, peer) => (stream, peer),
+    };
+    prepare(&stream);
+    let entering = timeout(Duration::from_secs(limits::HANDSHAKE_SECONDS), admit(stream, peer, shared));
+    let entered = tokio::select! {
+        entered = entering => entered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())),
+        () = shared.stop.cancelled() => return None,
+    };
+    entered
+        .inspect_err(|error| {
+            shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(%peer, %error, "a connection was turned away");
+        })
+        .ok()
+}
+
+async fn admit(mut stream: TcpStream, peer: IpAddr, shared: &Shared) -> io::Result<Entered> {
+    let listener = &shared.listener;
+    let told = if listener.trust_proxy { proxy::read(&mut stream).await? } else { None };
+    let peer = told.unwrap_or(peer).to_canonical();
+    let counted = shared.settings.addresses.enter(peer).map_err(|most| {
+        io::Error::other(format!("{peer} has {most} connections, as many as [limits] connections_per_address allows"))
+    })?;
+    let carrier = match &listener.tls {
+        None => Carrier::from(stream),
+        Some(certificates) => {
+            let mut first = [0];
+            if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
+                return Err(refuse_plain(stream).await);
+            }
+            certificates.acceptor(shared.clock.instant()).accept(stream).await?.into()
+        }
+    };
+    Ok(Entered { carrier, peer: peer.to_string(), _counted: counted })
+}
+
+/// Somebody speaks plain bytes to a port with TLS.
+async fn refuse_plain(mut stream: TcpStream) -> io::Error {
+    let mut first = [0; limits::DETECT_BYTES];
+    let seen = stream.read(&mut first).await.unwrap_or(0);
+    let is_http = first.get(..seen).and_then(detect) == Some(Spoken::Http);
+    let told = stream.write_all(if is_http { HTTPS_HERE } else { TLS_HERE }).await;
+    super::end_in_order(&SockRef::from(&stream));
+    let why = "it does not speak TLS, and this port does";
+    told.and(stream.shutdown().await).err().unwrap_or_else(|| io::Error::new(io::ErrorKind::InvalidData, why))
+}
+
+/// Somebody speaks TLS to a port without.
+pub(super) async fn refuse_tls(mut carrier: Carrier, peer: &str, shared: &Shared) {
+    shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
+    tracing::debug!(peer, "a connection speaks TLS, and this port does not");
+    let told = carrier.write_all(NO_TLS_HERE).await;
+    if let Some(socket) = carrier.tcp() {
+        super::end_in_order(&socket);
+    }
+    if let Err(error) = told.and(carrier.shutdown().await) {
+        tracing::debug!(peer, %error, "and did not listen");
+    }
+}
+
+/// Finds out what a connection speaks, by its first bytes unless the port's rule says it; `None` when it ended or mag
+/// stops before that shows.
+pub(super) async fn spoken(carrier: &mut Carrier, protocol: Protocol, stop: &CancellationToken) -> Option<Spoken> {
+    let named = match protocol {
+        Protocol::Classic => Some(Spoken::Classic),
+        Protocol::Ndjson => Some(Spoken::Ndjson),
+        // There are two of it.
+        Protocol::Http | Protocol::Auto => None,
+    };
+    if named.is_some() {
+        return named;
+    }
+    let detected = first_bytes(carrier, stop).await;
+    match (protocol, detected) {
+        (Protocol::Http, Some(Spoken::Http2 | Spoken::Tls)) => detected,
+        (Protocol::Http, Some(_)) => Some(Spoken::Http),
+        _ => detected,
+    }
+}
+
+async fn first_bytes(carrier: &mut Carrier, stop: &CancellationToken) -> Option<Spoken> {
+    let mut first = [0; limits::DETECT_BYTES];
+    let mut filled = 0;
+    let mut spoken = None;
+    while spoken.is_none()
+        && let Some(space) = first.get_mut(filled..)
+    {
+        let read = tokio::select! {
+            biased;
+            read = carrier.read(space) => read,
+            () = stop.cancelled() => break,
+        };
+        // An end or a fault shows again to whoever reads on.
+        let Some(count) = read.ok().filter(|count| *count > 0) else { break };
+        filled += count;
+        spoken = detect(first.get(..filled).unwrap_or_default());
+    }
+    carrier.unread(first.get(..filled).unwrap_or_default());
+    spoken
+}
+
+/// Small replies leave at once, and a peer that is gone is found; a system that can do neither still serves.
+fn prepare(stream: &TcpStream) {
+    super::end_by_reset(&SockRef::from(stream));
+    let keepalive = TcpKeepalive::new().with_time(Duration::from_secs(limits::KEEPALIVE_SECONDS));
+    let set = SockRef::from(stream).set_tcp_keepalive(&keepalive).and_then(|()| stream.set_nodelay(true));
+    if let Err(error) = set {
+        tracing::debug!(%error, "cannot set options of a connection");
+    }
+}

@@ -1,0 +1,102 @@
+//! What a `[[listen]]` is once it is bound: its socket, and the rules of its port.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::door::Door;
+use super::tls::Certificates;
+use crate::config::Protocol;
+
+/// One port and its rules.
+pub struct Listener {
+    /// Where connections come from.
+    pub socket: Bound,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// TLS, unless the bytes are plain.
+    pub tls: Option<Certificates>,
+    /// Who may.
+    pub door: Door,
+    /// Labels for every message that does not have them.
+    pub labels: Vec<(String, String)>,
+    /// Whether every connection begins with a PROXY header.
+    pub trust_proxy: bool,
+}
+
+impl Listener {
+    /// A port without any rule: plain bytes, told apart by the first of them.
+    #[must_use]
+    pub fn plain(socket: Bound) -> Self {
+        Self {
+            socket,
+            protocol: Protocol::Auto,
+            tls: None,
+            door: Door::default(),
+            labels: Vec::new(),
+            trust_proxy: false,
+        }
+    }
+}
+
+/// A socket that accepts connections.
+#[derive(Debug)]
+pub enum Bound {
+    /// TCP.
+    Tcp(TcpListener),
+    /// A unix socket, with the file to remove at the end.
+    Unix(UnixListener, SocketFile),
+}
+
+/// A connection that nobody has read from.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+impl Bound {
+    /// Listens on a unix socket. A file that a killed mag left is replaced, one that somebody serves is not.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says, or that the path is taken.
+    pub fn unix(path: &Path) -> io::Result<Self> {
+        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket"));
+            }
+            fs::remove_file(path)?;
+        }
+        Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(path.to_owned())))
+    }
+
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
+            Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+        }
+    }
+}
+
+/// Removes the file of a unix socket that is no longer served.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl std::fmt::Display for SocketFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.display().fmt(f)
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::debug!(%error, path = %self.0.display(), "cannot remove a socket");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The rules of a port: TLS, tokens, labels, PROXY headers, unix sockets, and how many connections and how long.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, CertifiedIssuer, KeyPair};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, crypto};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::counts;
+use super::harness::{Mag, cut_off, line, rest, settings, soon, start_as};
+use crate::config::{Certificate, Protocol, SecretValue};
+use crate::ingest::{Addresses, Bound, Certificates, Door, Listener, Settings};
+
+/// Writes a new certificate for `localhost` of a new authority, and gives back the authority's certificate in PEM.
+fn certificate(folder: &Path) -> String {
+    let authority = CertifiedIssuer::self_signed(CertificateParams::default(), KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let of_server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    fs::write(folder.join("cert.pem"), of_server.pem()).unwrap();
+    fs::write(folder.join("key.pem"), key.serialize_pem()).unwrap();
+    authority.pem()
+}
+
+fn tls_config(folder: &Path) -> Certificate {
+    Certificate { cert: folder.join("cert.pem"), key: folder.join("key.pem"), client_ca: None }
+}
+
+async fn tls_connect(mag: &Mag, authority: &str, own: Option<(&str, &str)>) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.as_bytes()).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let config = match own {
+        None => builder.with_no_client_auth(),
+        Some((cert, key)) => builder
+            .with_client_auth_cert(
+                vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+            )
+            .unwrap(),
+    };
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, mag.connect().await).await
+}
+
+#[tokio::test]
+async fn every_protocol_runs_inside_tls_and_the_end_means_committed_there_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificate(folder.path());
+    let tls = Certificates::load(&tls_config(folder.path())).unwrap();
+    let mag = start_as(settings(), |listener| listener.tls = Some(tls)).await;
+    let mut client = tls_connect(&mag, &authority, None).await.unwrap();
+    client.write_all(&b"STRING\na\n".repeat(10_000)).await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    let mut client = tls_connect(&mag, &authority, None).await.unwrap();
+    client
+        .write_all(b"POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: 1\r\n\r\nb")
+        .await
+        .unwrap();
+    assert!(rest(&mut client).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(mag.engine.counts(), counts(&[("a", 10_000), ("b", 1)]));
+}
+
+#[tokio::test]
+async fn plain_bytes_to_a_port_with_tls_are_told_so_and_tls_to_a_plain_port_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificate(folder.path());
+    let tls = Certificates::load(&tls_config(folder.path())).unwrap();
+    let mag = start_as(settings(), |listener| listener.tls = Some(tls)).await;
+    assert_eq!(mag.exchange("STRING\na\n").await, "this port speaks TLS\n");
+    let told = mag.exchange("GET / HTTP/1.1\r\nHost: m\r\n\r\n").await;
+    assert!(told.starts_with("HTTP/1.1 400 ") && told.ends_with("use https://\r\n"), "{told}");
+    let length: usize = told.split("Content-Length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
+    assert_eq!(told.split_once("\r\n\r\n").unwrap().1.len(), length);
+
+    let plain = start_as(settings(), |_| {}).await;
+    let error = tls_connect(&plain, &authority, None).await.expect_err("no TLS here");
+    assert!(error.to_string().contains("UnexpectedMessage"), "{error}");
+    assert_eq!((mag.engine.total(), plain.engine.total()), (0, 0));
+    assert_eq!((mag.counted(|c| &c.refused_connections), plain.counted(|c| &c.refused_connections)), (2, 1));
+}
+
+#[tokio::test]
+async fn a_port_with_a_client_authority_lets_only_its_clients_in() {
+    let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (authority, of_clients) = (certificate(folder.path()), certificate(other.path()));
+    let client_ca = folder.path().join("clients.pem");
+    fs::write(&client_ca, of_clients).unwrap();
+    let config = Certificate { client_ca: Some(client_ca), ..tls_config(folder.path()) };
+    let tls = Certificates::load(&config).unwrap();
+    let mag = start_as(settings(), |listener| listener.tls = Some(tls)).await;
+    let read = |name: &str| fs::read_to_string(other.path().join(name)).unwrap();
+    let (cert, key) = (read("cert.pem"), read("key.pem"));
+    let mut client = tls_connect(&mag, &authority, Some((&cert, &key))).await.unwrap();
+    client.write_all(b"STRING\na\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    // In TLS 1.3 the client learns it with its first read.
+    let mut stranger = tls_connect(&mag, &authority, None).await.unwrap();
+    drop(stranger.write_all(b"STRING\nb\n").await);
+    assert!(soon(stranger.read_u8()).await.is_err());
+    assert_eq!(mag.engine.counts(), counts(&[("a", 1)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = tls_config(folder.path());
+    certificate(folder.path());
+    let certificates = Certificates::load(&config).unwrap();
+    let now = tokio::time::Instant::now();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    let used = |at| Arc::as_ptr(certificates.acceptor(at).config());
+    let first = used(now);
+    assert_eq!(used(later(2)), first);
+    certificate(folder.path());
+    assert_eq!(used(later(2)), first, "looked at a moment ago");
+    let second = used(later(4));
+    assert_ne!(second, first);
+    fs::write(folder.path().join("key.pem"), "half a file").unwrap();
+    assert_eq!(used(later(6)), second);
+    fs::remove_file(folder.path().join("cert.pem")).unwrap();
+    assert_eq!(used(later(8)), second);
+    let error = Certificates::load(&config).err().unwrap().to_string();
+    assert!(error.contains("cert.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn requests_need_the_ports_token() {
+    let token = Some(SecretValue("s3cret".to_owned()));
+    let mag = start_as(settings(), |listener| {
+        listener.door = Door::new(token);
+        listener.protocol = Protocol::Http;
+    })
+    .await;
+    let ask = |field: &'static str| {
+        let request = format!(
+            "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\n{field}Content-Length: 1\r\n\r\na"
+        );
+        mag.exchange(request)
+    };
+    assert!(ask("").await.starts_with("HTTP/1.1 401 "));
+    assert!(ask("Authorization: Bearer s3cre\r\n").await.contains("www-authenticate: Bearer"));
+    assert!(ask("Authorization: Basic s3cret\r\n").await.starts_with("HTTP/1.1 401 "));
+    assert!(ask("Authorization: Bearer s3cret\r\n").await.starts_with("HTTP/1.1 200 "));
+    assert!(mag.exchange("STRING\na\n").await.starts_with("HTTP/1.1 400 "), "nothing else is spoken there");
+    assert_eq!(mag.engine.total(), 1);
+}
+
+#[tokio::test]
+async fn a_ports_labels_are_given_to_messages_that_do_not_have_them() {
+    let labels = vec![("site".to_owned(), "eu".to_owned()), ("app".to_owned(), "x".to_owned())];
+    let mag = start_as(settings(), |listener| listener.labels = labels).await;
+    mag.exchange(r#"{"text":"a","labels":{"site":"us","z":"1"}}"#).await;
+    let entries = mag.engine.entries.lock().unwrap();
+    let labels: Vec<_> = entries[0].message.labels.iter().collect();
+    assert_eq!(labels, [("app", "x"), ("site", "us"), ("z", "1")]);
+}
+
+#[tokio::test]
+async fn a_proxy_names_the_peer_and_nobody_comes_in_without_its_header() {
+    let mag = start_as(settings(), |listener| listener.trust_proxy = true).await;
+    assert_eq!(mag.exchange("PROXY TCP4 192.0.2.7 192.0.2.1 5 6\r\nSTRING\na\n").await, "");
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\nSTRING\na\n").await.unwrap();
+    cut_off(&mut client).await;
+    let entries = mag.engine.entries.lock().unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.message.source.as_str()).collect::<Vec<_>>(), ["192.0.2.7"]);
+}
+
+#[tokio::test]
+async fn an_address_has_no_more_connections_than_it_may() {
+    let limited = Settings { addresses: Addresses::new(Some(2)), ..settings() };
+    let mag = start_as(limited, |_| {}).await;
+    let (mut first, mut second) = (mag.connect().await, mag.connect().await);
+    for client in [&mut first, &mut second] {
+        client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n").await.unwrap();
+        assert_eq!(line(client).await, "{\"acked\":1}\n");
+    }
+    cut_off(&mut mag.connect().await).await;
+    first.shutdown().await.unwrap();
+    assert_eq!(rest(&mut first).await, "");
+    assert_eq!(mag.exchange("STRING\na\n").await, "");
+    assert_eq!(mag.engine.total(), 3);
+}
+
+#[tokio::test]
+async fn a_connection_that_sends_nothing_for_too_long_ends_in_order() {
+    let impatient = Settings { idle_timeout: Some(Duration::from_millis(200)), ..settings() };
+    let mag = start_as(impatient, |_| {}).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"STRING\na\n").await.unwrap();
+    assert_eq!(rest(&mut client).await, "", "what it sent is committed");
+    assert_eq!(mag.engine.total(), 1);
+}
+
+#[tokio::test]
+async fn a_unix_socket_takes_messages_and_its_file_goes_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mag.sock");
+    // A killed mag leaves its file.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let bound = Bound::unix(&path).unwrap();
+    let taken = Bound::unix(&path).expect_err("somebody serves it");
+    assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    let mag = start_as(settings(), |listener| *listener = Listener::plain(bound)).await;
+    let mut client = UnixStream::connect(&path).await.unwrap();
+    client.write_all(b"STRING\na\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
+    let engine = mag.stopped().await;
+    assert_eq!(engine.entries.lock().unwrap()[0].message.source, "unix");
+    assert!(!path.exists());
+}
