@@ -38,5 +38,6 @@ mod black_box {
     mod start;
     mod storm;
     mod verify;
+    mod watch;
     mod webhook;
 }

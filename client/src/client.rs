@@ -77,13 +77,18 @@ impl Builder {
         self
     }
 
+    /// A client that connects when it has something to send.
+    pub(crate) fn unconnected(self) -> Client {
+        Client { options: self, wire: None, outbox: Outbox::default(), name: random_name() }
+    }
+
     /// Connects, once: a mag that is not there is told at once.
     ///
     /// # Errors
     ///
     /// [`Error::NotReached`].
     pub fn connect(self) -> Result<Client, Error> {
-        let mut client = Client { options: self, wire: None, outbox: Outbox::default(), name: random_name() };
+        let mut client = self.unconnected();
         match client.wire(client.options.timeout) {
             Ok(_) => Ok(client),
             Err(source) => Err(client.not_reached(source)),

@@ -20,6 +20,7 @@ mod status;
 mod store;
 mod test;
 mod verify;
+mod watch;
 mod words;
 
 /// Arguments or configuration are wrong.
@@ -49,6 +50,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Sends a message, or each line of standard input, and waits until it is committed
     Send(send::SendArgs),
+    /// Runs a command, sends each line that it writes, and says when it fails
+    Watch(watch::WatchArgs),
     /// Shows what mag is at: groups, senders and their health, last deliveries, dead letters
     Status(status::StatusArgs),
     /// Looks at dead letters, tells them again or drops them
@@ -87,6 +90,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         None | Some(Command::Run) => run::run(arguments.config.as_deref(), arguments.verbose),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
         Some(Command::Send(args)) => send::run(&args),
+        Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Status(args)) => status::run(&args, arguments.config.as_deref()),
         Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
         Some(Command::Test(command)) => test::run(&command, arguments.config.as_deref()),

@@ -21,21 +21,42 @@ pub(super) struct SendArgs {
     /// The message; `-` alone sends each line of standard input, empty ones left out
     #[arg(required = true, value_name = "WORDS")]
     words: Vec<String>,
-    /// Where mag listens
-    #[arg(long, value_name = "HOST:PORT", env = "MAG_ADDRESS", default_value = "127.0.0.1:3050")]
-    to: String,
-    /// What sort of message it is; routes decide by it
-    #[arg(long)]
-    kind: Option<String>,
+    #[command(flatten)]
+    to: To,
     /// How bad it is: trace, debug, info, notice, warning, error or critical
     #[arg(long, value_name = "WORD")]
     severity: Option<String>,
+}
+
+/// Which mag, and what every message has.
+#[derive(Args, Clone, Debug)]
+pub(super) struct To {
+    /// Where mag listens
+    #[arg(long = "to", value_name = "HOST:PORT", env = "MAG_ADDRESS", default_value = "127.0.0.1:3050")]
+    pub(super) address: String,
+    /// What sort of message it is; routes decide by it
+    #[arg(long)]
+    kind: Option<String>,
     /// A label; may be given again
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
     /// How long to wait for mag
     #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
-    timeout: Duration,
+    pub(super) timeout: Duration,
+}
+
+impl To {
+    /// A message with everything that was said about all of them.
+    pub(super) fn message(&self, text: impl Into<String>) -> Message {
+        let mut message = Message::new(text);
+        if let Some(kind) = &self.kind {
+            message = message.kind(kind);
+        }
+        for (name, value) in &self.label {
+            message = message.label(name, value);
+        }
+        message
+    }
 }
 
 /// Sends what `args` say; exit status 0 acknowledged, 1 refused, 75 not reached or no ack in time.
@@ -82,7 +103,7 @@ impl From<Error> for Failure {
 
 fn send(args: &SendArgs, input: impl Read) -> Result<(), Failure> {
     // A message is never sent twice: with a broken connection the caller decides.
-    let mut client = Client::builder(&args.to).timeout(args.timeout).reconnect(false).connect()?;
+    let mut client = Client::builder(&args.to.address).timeout(args.to.timeout).reconnect(false).connect()?;
     if args.words == ["-"] {
         send_lines(args, &mut client, input)?;
     } else {
@@ -107,7 +128,7 @@ fn send_lines(args: &SendArgs, client: &mut Client, input: impl Read) -> Result<
 }
 
 /// The next line without its end, at most [`LINE_BYTES`] of it; `false` at the end of the input.
-fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+pub(super) fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     let mut began = false;
     loop {
@@ -134,17 +155,11 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 fn message(args: &SendArgs, text: String) -> Message {
-    let mut message = Message::new(text);
-    if let Some(kind) = &args.kind {
-        message = message.kind(kind);
+    let message = args.to.message(text);
+    match &args.severity {
+        Some(severity) => message.severity(severity),
+        None => message,
     }
-    if let Some(severity) = &args.severity {
-        message = message.severity(severity);
-    }
-    for (name, value) in &args.label {
-        message = message.label(name, value);
-    }
-    message
 }
 
 fn label(text: &str) -> Result<(String, String), String> {
