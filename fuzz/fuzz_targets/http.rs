@@ -1,0 +1,39 @@
+//! A format that comes over HTTP never panics, whatever its body and its type, and always has an answer.
+#![no_main]
+
+use hyper::http::{HeaderMap, HeaderValue, Uri, header};
+use libfuzzer_sys::fuzz_target;
+use mag_fuzz::limits;
+use mag_fuzz::protocol::Parsed;
+use mag_fuzz::protocol::http::{Format, Head, Outcome, Take};
+
+const PATHS: &[&str] = &["/api/v1/messages"];
+const TYPES: &[&str] = &["", "application/json", "application/x-ndjson", "text/plain"];
+
+struct Count(Outcome);
+
+impl Take for Count {
+    fn message(&mut self, message: Parsed<'_>) {
+        assert!(message.text.len() <= limits::TEXT_BYTES);
+        self.0.accepted += 1;
+    }
+
+    fn refuse(&mut self, index: u64, why: String) {
+        self.0.errors.push((index, why));
+    }
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [path, kind, body @ ..] = data else { return };
+    let path = PATHS[usize::from(*path) % PATHS.len()];
+    let kind = TYPES[usize::from(*kind) % TYPES.len()];
+    let uri = Uri::from_static(path);
+    let mut headers = HeaderMap::new();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    let head = Head { uri: &uri, headers: &headers, text_bytes: limits::TEXT_BYTES };
+    let format = Format::at(path).expect("every path here is one of a format");
+    let mut count = Count(Outcome::default());
+    let read = format.read(&head, body, &mut count);
+    let answer = format.answer(&head, read.as_ref().map(|()| &count.0));
+    assert!(answer.status.is_success() || answer.status.is_client_error());
+});

@@ -1,0 +1,46 @@
+//! A stream decoder never panics, never asks for more than it may, and gives out the same however its bytes are cut.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use mag_fuzz::limits;
+use mag_fuzz::protocol::{Decoder, Last, Step};
+
+/// What a decoder says of `bytes` that come in pieces of these sizes.
+fn transcript(bytes: &[u8], sizes: &[usize]) -> String {
+    let mut decoder = Decoder::new(limits::TEXT_BYTES);
+    let (mut out, mut held, mut rest) = (String::new(), Vec::new(), bytes);
+    let mut sizes = sizes.iter().cycle();
+    while !rest.is_empty() {
+        let size = sizes.next().map_or(1, |size| (*size).clamp(1, rest.len()));
+        held.extend_from_slice(&rest[..size]);
+        rest = &rest[size..];
+        loop {
+            let (used, step) = decoder.next(&held);
+            assert!(used <= held.len());
+            let (more, ended) = (step == Step::NeedMore, matches!(step, Step::Close(_) | Step::End));
+            if !matches!(step, Step::NeedMore | Step::Nothing) {
+                out.push_str(&format!("{step:?}\n"));
+            }
+            held.drain(..used);
+            if ended {
+                return out;
+            }
+            if more {
+                break;
+            }
+        }
+        assert!(held.len() <= limits::NDJSON_LINE_BYTES);
+    }
+    match decoder.finish(&held) {
+        Last::Nothing => {}
+        last => out.push_str(&format!("{last:?}\n")),
+    }
+    out
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [first, second, bytes @ ..] = data else { return };
+    let whole = transcript(bytes, &[bytes.len()]);
+    let cut = transcript(bytes, &[usize::from(*first) + 1, usize::from(*second) + 1]);
+    assert_eq!(whole, cut);
+});
