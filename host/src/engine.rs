@@ -145,6 +145,7 @@ pub async fn run(
             }
             Event::Written(result) => {
                 pace.written(result?.took, clock.instant());
+                core.forget_gone();
                 for ack in writing.take().map(|writing| writing.acks).unwrap_or_default() {
                     ack.confirm();
                 }

@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 
 use crate::limits;
 use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Entry, Group, GroupId, Message, Millis, Reason, RouteIndex};
+use crate::message::{DEFAULT_KIND, Group, GroupId, Message, Millis, Reason, RouteIndex, Times};
 
 mod overflow;
 
@@ -27,7 +27,9 @@ pub struct Window {
     /// Where it counts.
     pub route: RouteIndex,
     /// What its messages share; the text is the first one's, the severity the highest. An empty source is none.
-    pub shared: Message,
+    ///
+    /// Shared, because whoever counts by number keeps it too.
+    pub shared: Arc<Message>,
     /// Messages so far.
     pub count: u64,
     /// How many of them the store has; 0 means that it has no row yet.
@@ -45,16 +47,16 @@ pub struct Window {
 }
 
 impl Window {
-    fn open(row: i64, route: RouteIndex, group: GroupId, entry: &Entry, now: Millis) -> Self {
+    fn open(row: i64, route: RouteIndex, group: GroupId, (message, times): Came<'_>, now: Millis) -> Self {
         Self {
             row,
             group,
             route,
-            shared: entry.message.clone(),
-            count: entry.count,
+            shared: Arc::clone(message),
+            count: times.count,
             saved: 0,
-            first_seen: entry.first_seen,
-            last_seen: entry.last_seen,
+            first_seen: times.first_seen,
+            last_seen: times.last_seen,
             opened: now,
             samples: Vec::new(),
             reshaped: false,
@@ -62,23 +64,29 @@ impl Window {
     }
 
     /// The window for everything past the limit of open groups: its text says that, what came stands in its samples.
-    fn open_overflow(row: i64, key: Key<'_>, limit: usize, entry: &Entry, now: Millis) -> Self {
-        let mut window = Self::open(row, key.index, OverflowGroup::Groups.id(key.route), entry, now);
-        add_sample(&mut window.samples, &entry.message.text);
-        window.shared.text = OverflowGroup::Groups.text(limit as u64);
+    fn open_overflow(row: i64, key: Key<'_>, limit: usize, came: Came<'_>, now: Millis) -> Self {
+        let mut window = Self::open(row, key.index, OverflowGroup::Groups.id(key.route), came, now);
+        add_sample(&mut window.samples, &came.0.text);
+        Arc::make_mut(&mut window.shared).text = OverflowGroup::Groups.text(limit as u64);
         window
     }
 
-    fn add(&mut self, entry: &Entry) {
-        self.count = self.count.saturating_add(entry.count);
-        self.first_seen = self.first_seen.min(entry.first_seen);
-        self.last_seen = self.last_seen.max(entry.last_seen);
-        let (shared, new) = (&mut self.shared, &entry.message);
+    /// Adds messages that the window has met: nothing but numbers changes.
+    #[inline]
+    pub fn grow(&mut self, times: Times) {
+        self.count = self.count.saturating_add(times.count);
+        self.first_seen = self.first_seen.min(times.first_seen);
+        self.last_seen = self.last_seen.max(times.last_seen);
+    }
+
+    fn add(&mut self, (new, times): Came<'_>) {
+        self.grow(times);
         // Nearly always the very same message again: one comparison, nothing to do.
-        if shared == new {
+        if self.shared == *new {
             return;
         }
         self.reshaped = true;
+        let shared = Arc::make_mut(&mut self.shared);
         shared.severity = shared.severity.max(new.severity);
         if shared.kind != new.kind {
             DEFAULT_KIND.clone_into(&mut shared.kind);
@@ -103,14 +111,15 @@ impl Window {
     /// What is told of it once it is closed. `total` is only known to the store.
     #[must_use]
     pub fn close(self, route: Arc<str>, opened: Millis, closed: Millis, reason: Reason) -> Group {
+        let Message { text, kind, severity, labels, source } = Arc::unwrap_or_clone(self.shared);
         Group {
             id: self.group,
             route,
-            kind: self.shared.kind,
-            source: Some(self.shared.source).filter(|source| !source.is_empty()),
-            text: self.shared.text,
-            severity: self.shared.severity,
-            labels: self.shared.labels,
+            kind,
+            source: Some(source).filter(|source| !source.is_empty()),
+            text,
+            severity,
+            labels,
             count: self.count,
             total: self.count,
             first_seen: self.first_seen,
@@ -174,6 +183,9 @@ pub struct Key<'r> {
     pub group_by: &'r [Field],
 }
 
+/// What came, and how often.
+pub type Came<'m> = (&'m Arc<Message>, Times);
+
 /// A window's place in [`Windows`] while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(usize);
@@ -190,6 +202,16 @@ pub struct Counted {
     /// Whether it went into the overflow window of its route, which only the clock closes: a flood of different texts
     /// must not become a flood of notifications.
     pub overflow: bool,
+}
+
+/// Where a message counts that its window has met, until that window closes.
+///
+/// While it is open no other window has its row, so a place never leads to another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The window's.
+    pub slot: Slot,
+    row: i64,
 }
 
 /// All open windows: found by route and key through a hash with a random seed, because peers choose the keys.
@@ -243,42 +265,42 @@ impl Windows {
         self.len() == 0
     }
 
-    /// Counts an entry on a route: in its open window, in a new one, or past the limit in the route's overflow window.
+    /// Counts messages on a route: in its open window, in a new one, or past the limit in the route's overflow window.
     ///
-    /// A window that will not stay open, because the entry alone reaches the route's `max_messages`, needs no room.
-    pub fn count(&mut self, key: Key<'_>, entry: &Entry, max_messages: u64, now: Millis) -> Counted {
-        let hash = self.hash(key, &entry.message);
-        let slot = self.find(hash, key, &entry.message);
+    /// A window that will not stay open, because these messages alone reach the route's `max_messages`, needs no room.
+    pub fn count(&mut self, key: Key<'_>, came: Came<'_>, max_messages: u64, now: Millis) -> Counted {
+        let hash = self.hash(key, came.0);
+        let slot = self.find(hash, key, came.0);
         if let Some(slot) = slot
             && let Some(window) = self.get_mut(slot)
         {
             let clean = window.count == window.saved;
-            window.add(entry);
+            window.add(came);
             return Counted { slot, count: window.count, clean, overflow: false };
         }
-        if self.table.len() >= self.limit && entry.count < max_messages {
-            return self.count_overflow(key, entry, now);
+        if self.table.len() >= self.limit && came.1.count < max_messages {
+            return self.count_overflow(key, came, now);
         }
-        let group = group_id(key.route, key.group_by, &entry.message);
-        let window = Window::open(self.next_row, key.index, group, entry, now);
+        let group = group_id(key.route, key.group_by, came.0);
+        let window = Window::open(self.next_row, key.index, group, came, now);
         self.next_row += 1;
         let slot = self.insert(hash, window);
-        Counted { slot, count: entry.count, clean: true, overflow: false }
+        Counted { slot, count: came.1.count, clean: true, overflow: false }
     }
 
-    fn count_overflow(&mut self, key: Key<'_>, entry: &Entry, now: Millis) -> Counted {
+    fn count_overflow(&mut self, key: Key<'_>, came: Came<'_>, now: Millis) -> Counted {
         if let Some(slot) = self.overflow.get(&key.index).copied()
             && let Some(window) = self.get_mut(slot)
         {
             let clean = window.count == window.saved;
-            window.add(entry);
+            window.add(came);
             return Counted { slot, count: window.count, clean, overflow: true };
         }
-        let window = Window::open_overflow(self.next_row, key, self.limit, entry, now);
+        let window = Window::open_overflow(self.next_row, key, self.limit, came, now);
         self.next_row += 1;
         let slot = self.place(0, window);
         self.overflow.insert(key.index, slot);
-        Counted { slot, count: entry.count, clean: true, overflow: true }
+        Counted { slot, count: came.1.count, clean: true, overflow: true }
     }
 
     /// Takes in a window that the store kept over a restart; its row keeps its number.
@@ -302,6 +324,30 @@ impl Windows {
         }
         self.insert(hash, window);
         Ok(())
+    }
+
+    /// Where `message` counts from now on without being looked at: in this window, if it holds what the message says so
+    /// far that more of them change nothing but its numbers.
+    ///
+    /// What a window shares only ever shrinks, but its samples are in the order of coming: a message with another text is
+    /// looked at each time.
+    #[must_use]
+    pub fn place_of(&self, slot: Slot, message: &Message) -> Option<Place> {
+        let window = self.get(slot).filter(|window| window.shared.text == message.text)?;
+        Some(Place { slot, row: window.row })
+    }
+
+    /// The message of a window, if it is this one: so that it is kept once.
+    #[must_use]
+    pub fn same_message(&self, slot: Slot, message: &Message) -> Option<Arc<Message>> {
+        let window = self.get(slot).filter(|window| *window.shared == *message)?;
+        Some(Arc::clone(&window.shared))
+    }
+
+    /// The window of a place, as long as it is open.
+    #[inline]
+    pub fn at_mut(&mut self, place: Place) -> Option<&mut Window> {
+        self.get_mut(place.slot).filter(|window| window.row == place.row)
     }
 
     /// Closes a window: takes it out of the table.
@@ -337,6 +383,10 @@ impl Windows {
     /// An open window, to change what the store knows of it.
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Window> {
         self.slots.get_mut(slot.0)?.as_mut().map(|open| &mut open.window)
+    }
+
+    fn get(&self, slot: Slot) -> Option<&Window> {
+        self.slots.get(slot.0)?.as_ref().map(|open| &open.window)
     }
 
     /// Whether a route has an open window.

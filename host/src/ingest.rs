@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits;
-use crate::message::{Batch, Entry};
+use crate::message::Batch;
 use crate::protocol::Spoken;
 
 mod addresses;
@@ -76,13 +76,17 @@ impl Shared {
         self.settings.line.min(limits::TEXT_BYTES)
     }
 
-    /// Gives every message the labels of the port that it came in at.
-    fn label(&self, entries: &mut [Entry]) {
+    /// Gives every message that is told now the labels of the port that it came in at. What is told by number came in at
+    /// the same port before.
+    fn label(&self, merged: &mut merge::Merged) {
         if self.listener.labels.is_empty() {
             return;
         }
-        for entry in entries {
+        for entry in &mut merged.entries {
             entry.message.labels.add_missing(&self.listener.labels);
+        }
+        for message in merged.numbered.iter_mut().flat_map(|numbered| &mut numbered.new) {
+            Arc::make_mut(message).labels.add_missing(&self.listener.labels);
         }
     }
 
@@ -108,8 +112,15 @@ pub async fn serve(
     stop: CancellationToken,
     counters: Arc<Counters>,
 ) {
-    let shared =
-        Arc::new(Shared { listener, settings, batches, clock, stop, counters, spares: buffer::Spares::default() });
+    let shared = Arc::new(Shared {
+        spares: buffer::Spares::new(settings.flight.known_bytes()),
+        listener,
+        settings,
+        batches,
+        clock,
+        stop,
+        counters,
+    });
     let mut connections = JoinSet::new();
     let mut log = RefusalLog::default();
     loop {

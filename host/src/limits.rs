@@ -27,6 +27,10 @@ pub const READ_BUFFER_BYTES: usize = 128 * 1024;
 pub const MERGE_MILLIS: u64 = 5;
 /// Different messages one connection merges before it sends them on: bounds its memory in a storm of different texts.
 pub const MERGE_ENTRIES: usize = 16 * 1024;
+/// Different messages, known ones included, that one connection merges before it sends them on.
+pub const MERGE_COUNTS: usize = 64 * 1024;
+/// What it takes, about, to know that a peer is another one, beside its address.
+pub const PEER_BYTES: usize = 64;
 /// Messages with an id that one connection sends on together.
 pub const MERGE_IDS: usize = 1024;
 /// Messages with an id that may be undecided, or refused without the client knowing, before its connection reads on.

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
+mod numbered;
+
+pub use numbered::{Count, Learned, Numbered, Origin, Times};
+
 /// Unix time in milliseconds.
 pub type Millis = u64;
 
@@ -167,11 +171,21 @@ pub struct Entry {
     pub last_seen: Millis,
 }
 
+impl Entry {
+    /// How many there were, and when.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        Times { count: self.count, first_seen: self.first_seen, last_seen: self.last_seen }
+    }
+}
+
 /// What one read buffer, or several that were already waiting, came to.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Merged messages, in the order in which each was first seen; those with an id are not in the counts yet.
+    /// Merged messages, in the order in which each was first seen; messages with an id are not in the counts yet.
     pub entries: Vec<Entry>,
+    /// Merged messages that are told by number, after the entries.
+    pub numbered: Option<Numbered>,
     /// Messages with an id, in the order of their lines: whoever counts decides which of them are new.
     pub ids: Vec<Identified>,
     /// Where that is told; there when `ids` is not empty.

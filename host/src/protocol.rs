@@ -67,6 +67,15 @@ impl<'a> Parsed<'a> {
     }
 }
 
+impl Parsed<'_> {
+    /// Whether an equal line is an equal message in everything that is counted of it, whenever it comes.
+    #[must_use]
+    pub fn is_all_in_its_line(&self) -> bool {
+        let Self { truncated, replaced, count, time, ignored_keys, identity, .. } = self;
+        !truncated && !replaced && *count == 1 && time.is_none() && *ignored_keys == 0 && identity.is_none()
+    }
+}
+
 /// What only some messages say; kept apart so that the others stay small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Extra<'a> {
@@ -95,6 +104,26 @@ impl Extra<'_> {
             source: self.source.map(own),
         }
     }
+}
+
+/// By what a message is known again when it comes a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Its text: it says nothing else.
+    Text,
+    /// The whole line.
+    Line,
+}
+
+/// The next message as it stands there, not looked into: equal ones mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a> {
+    /// What is equal.
+    pub bytes: &'a [u8],
+    /// What that is.
+    pub form: Form,
+    /// How many bytes of the input it takes.
+    pub used: usize,
 }
 
 /// What the next bytes came to.
@@ -171,6 +200,27 @@ impl Decoder {
             Speaks::Unknown => (0, Step::NeedMore),
             Speaks::Classic(decoder) => decoder.next(input),
             Speaks::Ndjson(decoder) => decoder.next(input),
+        }
+    }
+
+    /// The message at the front of `input`, if it is there as a whole and stands for itself. It is still to be taken:
+    /// by [`Decoder::pass`] when it is known what it means, else by [`Decoder::next`].
+    #[inline]
+    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
+        match &self.speaks {
+            Speaks::Unknown => None,
+            Speaks::Classic(decoder) => decoder.raw(input),
+            Speaks::Ndjson(decoder) => decoder.raw(input),
+        }
+    }
+
+    /// The message that [`Decoder::raw`] showed is taken.
+    #[inline]
+    pub fn pass(&mut self) {
+        match &mut self.speaks {
+            Speaks::Unknown => {}
+            Speaks::Classic(decoder) => decoder.pass(),
+            Speaks::Ndjson(decoder) => decoder.pass(),
         }
     }
 

@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::as_millis;
-use crate::group::{Key, Slot, Window, Windows};
+use crate::group::{Came, Key, Place, Slot, Window, Windows};
 use crate::ids::{Ids, SavedId};
 use crate::limits;
-use crate::message::{Ack, Batch, Entry, Millis, Reason, RouteIndex};
+use crate::message::{Ack, Batch, Count, Learned, Message, Millis, Numbered, Reason, RouteIndex, Times};
 use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
@@ -52,6 +52,14 @@ struct Sweep {
     left: VecDeque<Closed>,
 }
 
+/// What a number stands for.
+#[derive(Debug)]
+struct Known {
+    message: Arc<Message>,
+    /// Where it counts, as long as that window is open; only for what one route takes.
+    place: Option<Place>,
+}
+
 /// All windows, all clocks, and what the store does not know of them yet.
 #[derive(Debug)]
 pub struct Core {
@@ -78,6 +86,8 @@ pub struct Core {
     /// Open groups at most, and of those that a clock closed and the store does not have yet.
     groups: usize,
     noticed: Noticed,
+    /// What the connections' numbers stand for.
+    learned: Learned<Known>,
     /// Kept between messages, so that routing one allocates nothing.
     taken: Vec<RouteIndex>,
 }
@@ -102,6 +112,7 @@ impl Core {
             acks: Vec::new(),
             groups,
             noticed: Noticed::default(),
+            learned: Learned::default(),
             taken: Vec::new(),
         }
     }
@@ -144,7 +155,7 @@ impl Core {
             row: saved.row,
             group: saved.group,
             route: route.unwrap_or_else(|| self.routes.root_index()),
-            shared: saved.shared,
+            shared: Arc::new(saved.shared),
             count: saved.count,
             saved: saved.count,
             first_seen: saved.first_seen,
@@ -172,46 +183,105 @@ impl Core {
             self.noticed.known += settled.known;
             self.noticed.refused += settled.refused;
         }
-        // Nothing is left of an entry whose messages all came before.
-        for entry in batch.entries.iter().filter(|entry| entry.count > 0) {
-            self.count_entry(entry, now, at);
+        for entry in batch.entries {
+            let times = entry.times();
+            // Nothing is left of an entry whose messages all came before.
+            if times.count > 0 {
+                self.count_on_routes((&Arc::new(entry.message), times), now, at);
+            }
+        }
+        if let Some(numbered) = batch.numbered {
+            self.count_numbered(numbered, now, at);
         }
         self.acks.extend(batch.ack);
     }
 
-    fn count_entry(&mut self, entry: &Entry, now: Millis, at: Instant) {
+    fn count_numbered(&mut self, numbered: Numbered, now: Millis, at: Instant) {
+        let Numbered { origin, new, counts } = numbered;
+        let mut known = std::mem::take(self.learned.of(&origin));
+        known.extend(new.into_iter().map(|message| Known { message, place: None }));
+        for Count { number, times } in &counts {
+            let known = known.get_mut(*number as usize).expect("a number comes with its message, or after it");
+            self.count_known(known, *times, now, at);
+        }
+        *self.learned.of(&origin) = known;
+        origin.give_back(counts);
+    }
+
+    fn count_known(&mut self, known: &mut Known, times: Times, now: Millis, at: Instant) {
+        if let Some(place) = known.place
+            && self.count_at(place, times, now)
+        {
+            return;
+        }
+        let slot = self.count_on_routes((&known.message, times), now, at);
+        known.place = slot.and_then(|slot| self.windows.place_of(slot, &known.message));
+        if let Some(message) = slot.and_then(|slot| self.windows.same_message(slot, &known.message)) {
+            known.message = message;
+        }
+    }
+
+    /// Counts messages in the window where they counted last; `false` when they must be looked at.
+    #[inline]
+    fn count_at(&mut self, place: Place, times: Times, now: Millis) -> bool {
+        let Some(window) = self.windows.at_mut(place) else { return false };
+        let route = window.route;
+        let Some(accepted) = self.accepted.get_mut(route.0).filter(|accepted| **accepted < limits::ROUTE_MESSAGES)
+        else {
+            return false;
+        };
+        *accepted = accepted.saturating_add(times.count);
+        if window.count == window.saved {
+            self.changed.push(place.slot);
+        }
+        window.grow(times);
+        if window.count >= self.routes.get(route).max_messages {
+            self.close_full(place.slot, route, now);
+        }
+        true
+    }
+
+    /// Counts messages in a window of every route that takes them. When that is one that stays open, and stands for
+    /// these messages alone, its slot is given back.
+    fn count_on_routes(&mut self, came: Came<'_>, now: Millis, at: Instant) -> Option<Slot> {
         let mut taken = std::mem::take(&mut self.taken);
-        self.routes.of(&entry.message, &mut taken);
+        self.routes.of(came.0, &mut taken);
+        let mut only = None;
         for index in &taken {
-            let route = self.routes.get(*index);
-            let once;
-            let entry = match self.accepted.get_mut(index.0) {
-                Some(accepted) if *accepted >= limits::ROUTE_MESSAGES => {
-                    self.noticed.saturated += 1;
-                    once = Entry { count: 1, ..entry.clone() };
-                    &once
-                }
-                Some(accepted) => {
-                    *accepted = accepted.saturating_add(entry.count);
-                    entry
-                }
-                None => entry,
-            };
-            let counted = self.windows.count(key(*index, route), entry, route.max_messages, now);
-            let full = counted.count >= route.max_messages && !counted.overflow;
-            if counted.overflow {
-                self.noticed.overflowed = self.noticed.overflowed.saturating_add(entry.count);
-            }
-            if counted.clean {
-                self.changed.push(counted.slot);
-            }
-            if full {
-                self.close_full(counted.slot, *index, now);
-            } else if !self.clocks.contains_key(index) {
-                self.start_clock(*index, now, at);
-            }
+            let slot = self.count_on(*index, came, now, at);
+            only = slot.filter(|_| taken.len() == 1);
         }
         self.taken = taken;
+        only
+    }
+
+    fn count_on(&mut self, index: RouteIndex, (message, times): Came<'_>, now: Millis, at: Instant) -> Option<Slot> {
+        let route = self.routes.get(index);
+        let mut times = times;
+        if let Some(accepted) = self.accepted.get_mut(index.0) {
+            if *accepted >= limits::ROUTE_MESSAGES {
+                self.noticed.saturated += 1;
+                times.count = 1;
+            } else {
+                *accepted = accepted.saturating_add(times.count);
+            }
+        }
+        let counted = self.windows.count(key(index, route), (message, times), route.max_messages, now);
+        let full = counted.count >= route.max_messages && !counted.overflow;
+        if counted.overflow {
+            self.noticed.overflowed = self.noticed.overflowed.saturating_add(times.count);
+        }
+        if counted.clean {
+            self.changed.push(counted.slot);
+        }
+        if full {
+            self.close_full(counted.slot, index, now);
+            return None;
+        }
+        if !self.clocks.contains_key(&index) {
+            self.start_clock(index, now, at);
+        }
+        Some(counted.slot).filter(|_| !counted.overflow)
     }
 
     fn close_full(&mut self, slot: Slot, route: RouteIndex, now: Millis) {
@@ -284,6 +354,11 @@ impl Core {
             || !self.sweeps.is_empty()
             || !self.clocks_changed.is_empty()
             || !self.acks.is_empty()
+    }
+
+    /// Forgets what numbers stand for that nobody will use again.
+    pub fn forget_gone(&mut self) {
+        self.learned.forget_gone();
     }
 
     /// Whether so much waits for the store that reading on must wait too: it may be long in coming, on a full disk.

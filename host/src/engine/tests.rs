@@ -17,6 +17,7 @@ use crate::store::{Delivery, Freeze, Routing, WindowChange};
 
 mod clock;
 mod ids;
+mod numbered;
 mod overflow;
 
 const NOON: u64 = 1_700_000_000_000;

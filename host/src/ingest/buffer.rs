@@ -80,7 +80,7 @@ impl Buffer {
 }
 
 /// What a connection works with while it has bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Work {
     pub(super) buffer: Buffer,
     pub(super) merger: Merger,
@@ -93,29 +93,69 @@ impl Work {
     }
 }
 
-/// Work places nobody uses now.
+/// Work places nobody uses now. Mergers are kept for what they know.
+#[derive(Debug)]
+pub(super) struct Spares {
+    kept: Mutex<Kept>,
+    /// Bytes that each merger may know.
+    room: usize,
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Spares(Mutex<Vec<Work>>);
+struct Kept {
+    buffers: Vec<Buffer>,
+    /// The one that was used last is at the end: it is the next, so that few are filled when few are needed.
+    mergers: Vec<Merger>,
+}
 
 impl Spares {
+    /// None yet; each merger will know at most `room` bytes.
+    pub(super) fn new(room: usize) -> Self {
+        Self { kept: Mutex::default(), room }
+    }
+
     /// A kept one, or a new one.
     pub(super) fn take(&self) -> Work {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let (buffer, merger) = (kept.buffers.pop(), kept.mergers.pop());
+        drop(kept);
+        let (buffer, merger) = (buffer.unwrap_or_default(), merger.unwrap_or_else(|| Merger::new(self.room)));
+        Work { buffer, merger }
     }
 
     /// Keeps `work` for later, unless it has grown or there are enough.
     pub(super) fn give(&self, work: Work) {
-        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if work.buffer.bytes.len() == limits::READ_BUFFER_BYTES && spares.len() < limits::SPARE_BUFFERS {
-            spares.push(work);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if work.buffer.bytes.len() == limits::READ_BUFFER_BYTES && kept.buffers.len() < limits::SPARE_BUFFERS {
+            kept.buffers.push(work.buffer);
+        }
+        kept.keep(work.merger);
+    }
+
+    /// Leaves `work` with a merger that will know nothing, and keeps the drained one for others.
+    pub(super) fn give_merger(&self, work: &mut Work) {
+        let merger = std::mem::replace(&mut work.merger, Merger::new(0));
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(merger);
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, merger: Merger) {
+        if merger.may_know() && merger.is_empty() && self.mergers.len() < limits::SPARE_BUFFERS {
+            self.mergers.push(merger);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::merge::Merger;
     use super::{Buffer, Spares, Work};
     use crate::limits;
+
+    fn work() -> Work {
+        Work { buffer: Buffer::default(), merger: Merger::new(1) }
+    }
 
     fn put(buffer: &mut Buffer, bytes: &[u8]) {
         buffer.space()[..bytes.len()].copy_from_slice(bytes);
@@ -157,15 +197,25 @@ mod tests {
 
     #[test]
     fn grown_buffers_and_more_than_enough_are_not_kept() {
-        let spares = Spares::default();
-        let mut grown = Work::default();
+        let spares = Spares::new(1);
+        let mut grown = work();
         put(&mut grown.buffer, &vec![b'x'; limits::READ_BUFFER_BYTES]);
         grown.buffer.space();
         spares.give(grown);
-        assert!(spares.0.lock().unwrap().is_empty());
+        assert!(spares.kept.lock().unwrap().buffers.is_empty());
         for _ in 0..limits::SPARE_BUFFERS + 3 {
-            spares.give(Work::default());
+            spares.give(work());
         }
-        assert_eq!(spares.0.lock().unwrap().len(), limits::SPARE_BUFFERS);
+        let kept = spares.kept.lock().unwrap();
+        assert_eq!((kept.buffers.len(), kept.mergers.len()), (limits::SPARE_BUFFERS, limits::SPARE_BUFFERS));
+    }
+
+    #[test]
+    fn a_merger_that_may_know_nothing_is_not_kept() {
+        let spares = Spares::new(1);
+        let mut work = work();
+        spares.give_merger(&mut work);
+        spares.give(work);
+        assert_eq!(spares.kept.lock().unwrap().mergers.len(), 1);
     }
 }

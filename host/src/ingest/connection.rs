@@ -22,7 +22,7 @@ use super::merge::Merger;
 use super::replies::Replies;
 use crate::limits;
 use crate::message::{Ack, Answers, Batch, Millis};
-use crate::protocol::{Decoder, Last, Parsed, Spoken, Step};
+use crate::protocol::{Decoder, Form, Last, Parsed, Spoken, Step};
 
 /// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +164,7 @@ impl Reader<'_> {
 
     fn take_work(&mut self) -> Work {
         let mut work = self.work.take().unwrap_or_else(|| self.shared.spares.take());
+        work.merger.enter(self.peer, self.shared.text_bytes());
         if !self.rest.is_empty() {
             work.buffer.refill(&self.rest);
             self.rest = Vec::new();
@@ -175,7 +176,7 @@ impl Reader<'_> {
     fn put_back(&mut self, mut work: Work) {
         if work.buffer.filled().len() > limits::READ_BUFFER_BYTES / 2 {
             // Copying this much for every few bytes that come would cost more than it saves.
-            work.merger = Merger::default();
+            self.shared.spares.give_merger(&mut work);
             self.work = Some(work);
             return;
         }
@@ -263,7 +264,7 @@ impl Reader<'_> {
                     }
                     if self.is_unheard() {
                         // Empty, but as large as it ever was.
-                        work.merger = Merger::default();
+                        self.shared.spares.give_merger(work);
                         if let Some(end) = self.until_heard(work.buffer.capacity()).await {
                             return Some(end);
                         }
@@ -302,12 +303,18 @@ impl Reader<'_> {
     fn absorb(&mut self, work: &mut Work, now: Millis) -> Absorbed {
         let Work { buffer, merger } = work;
         loop {
+            let (known, unknown) = self.recall(buffer.filled(), merger, now);
+            buffer.consume(known);
+            if merger.is_full() {
+                return Absorbed::Full;
+            }
+            let line = unknown.and_then(|raw| buffer.filled().get(..raw));
             let (used, step) = self.decoder.next(buffer.filled());
             match step {
                 Step::Message(message) => {
                     self.tally.note(&message);
                     self.accepted += 1;
-                    take(merger, message, self.accepted, now);
+                    take_line(merger, message, line, (self.accepted, now));
                     buffer.consume(used);
                     if merger.is_full() {
                         return Absorbed::Full;
@@ -349,6 +356,28 @@ impl Reader<'_> {
         }
     }
 
+    /// Counts the known messages at the front: nearly all, in a storm. Says how many bytes they take, and how long the
+    /// line behind them is that is not known.
+    #[inline]
+    fn recall(&mut self, bytes: &[u8], merger: &mut Merger, now: Millis) -> (usize, Option<usize>) {
+        let (mut at, mut messages, mut unknown) = (0, 0, None);
+        while let Some(raw) = bytes.get(at..).and_then(|rest| self.decoder.raw(rest)) {
+            if !merger.recall(raw.bytes, raw.form, now) {
+                unknown = (raw.form == Form::Line).then_some(raw.bytes.len());
+                break;
+            }
+            self.decoder.pass();
+            at += raw.used;
+            messages += 1;
+            if merger.is_full() {
+                break;
+            }
+        }
+        self.tally.messages += messages;
+        self.accepted += messages;
+        (at, unknown)
+    }
+
     fn refuse(&mut self, reply: &str) {
         self.tally.refused_lines += 1;
         self.replies.push(reply);
@@ -386,17 +415,16 @@ impl Reader<'_> {
             return Ok(());
         }
         let load = self.shared.settings.flight.load(work.merger.bytes()).await;
-        let merged = work.merger.drain(self.peer, self.shared.settings.line.min(limits::TEXT_BYTES));
-        self.tally.replaced += merged.replaced;
-        self.tally.truncated += merged.truncated;
+        let mut merged = work.merger.drain();
+        self.tally.replaced += merged.odd.replaced;
+        self.tally.truncated += merged.odd.truncated;
         self.tally.tell(&self.shared.counters);
         let ack = ack.then(|| {
             self.promised = self.accepted;
             Ack { progress: Arc::clone(&self.progress), upto: self.accepted }
         });
-        let mut entries = merged.entries;
-        self.shared.label(&mut entries);
-        let mut batch = Batch { entries, ack, load, ..Batch::default() };
+        self.shared.label(&mut merged);
+        let mut batch = Batch { entries: merged.entries, numbered: merged.numbered, ack, load, ..Batch::default() };
         if !merged.ids.is_empty() {
             self.answers.hand_over(merged.ids.len());
             batch.answers = Some(Arc::clone(&self.answers));
@@ -415,9 +443,15 @@ async fn idle(timeout: Option<Duration>) {
 
 /// Merges one message, the `number`th of its connection or request.
 #[inline]
-pub(super) fn take(merger: &mut Merger, mut message: Parsed<'_>, number: u64, now: Millis) {
+pub(super) fn take(merger: &mut Merger, message: Parsed<'_>, number: u64, now: Millis) {
+    take_line(merger, message, None, (number, now));
+}
+
+/// The same, with the line that it came in.
+#[inline]
+fn take_line(merger: &mut Merger, mut message: Parsed<'_>, line: Option<&[u8]>, (number, now): (u64, Millis)) {
     match message.identity.take() {
-        None => merger.add(message, now),
+        None => merger.add(message, line, now),
         Some(identity) => merger.add_identified(message, *identity, number, now),
     }
 }

@@ -6,6 +6,7 @@
 //! a line, answers that nobody takes) is *held*: when that is too much together, whoever has waited longest is cut off.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -14,6 +15,8 @@ use crate::limits;
 
 /// A seat: the largest read buffer, the fullest merger, and the message that filled it.
 const SEAT_BYTES: usize = 2 * limits::NDJSON_LINE_BYTES + limits::MERGE_BYTES;
+/// Also on one core a connection may wait for the engine while another one works.
+const LEAST_SEATS: usize = 2;
 /// The grain of loads.
 const GRAIN_BYTES: usize = 1024;
 
@@ -25,6 +28,7 @@ pub struct Flight {
     /// Grains that there are.
     load_grains: u32,
     held: Arc<Mutex<Holding>>,
+    known_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -40,10 +44,14 @@ struct Holding {
 pub(crate) type Pass = OwnedSemaphorePermit;
 
 impl Flight {
-    /// Shares `bytes` out: half for seats, half for loads, and as much again for what waits for clients.
+    /// Shares `bytes` out: half for seats, half for loads; as much again for what waits for clients, and half as much for
+    /// what is known of messages that came before.
+    ///
+    /// There are no more seats than the machine can serve at a time: another one would only know the same again.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let seats = (bytes / 2 / SEAT_BYTES).max(1);
+        let at_a_time = std::thread::available_parallelism().map_or(1, NonZero::get).max(LEAST_SEATS);
+        let seats = (bytes / 2 / SEAT_BYTES).clamp(1, at_a_time);
         let grains = (bytes / 2 / GRAIN_BYTES).max(1);
         let load_grains = u32::try_from(grains).unwrap_or(u32::MAX);
         let holding = Holding { most: bytes, bytes: 0, next: 0, holders: BTreeMap::new() };
@@ -52,7 +60,13 @@ impl Flight {
             loads: Arc::new(Semaphore::new(load_grains as usize)),
             load_grains,
             held: Arc::new(Mutex::new(holding)),
+            known_bytes: bytes / 2 / seats,
         }
+    }
+
+    /// What a connection that has a seat may know of messages that came before, whoever sent them.
+    pub(super) fn known_bytes(&self) -> usize {
+        self.known_bytes
     }
 
     /// Waits for a seat.

@@ -251,7 +251,7 @@ async fn a_full_engine_stops_the_reading() {
     let mut total = 0;
     while total < 2_000_000 {
         let batch = soon(receiver.recv()).await.unwrap();
-        total += batch.entries.iter().map(|entry| entry.count).sum::<u64>();
+        total += batch.messages();
         batch.ack.into_iter().for_each(Ack::confirm);
     }
     sending.await.unwrap();
@@ -318,7 +318,7 @@ async fn deciding(mut batches: mpsc::Receiver<crate::message::Batch>, counted: A
     let mut ids = crate::ids::Ids::default();
     while let Some(mut batch) = batches.recv().await {
         ids.settle(&mut batch, 0);
-        counted.fetch_add(batch.entries.iter().map(|entry| entry.count).sum(), Ordering::Relaxed);
+        counted.fetch_add(batch.messages(), Ordering::Relaxed);
         batch.ack.into_iter().for_each(Ack::confirm);
     }
 }

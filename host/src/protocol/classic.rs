@@ -6,10 +6,12 @@ use memchr::memchr;
 
 use super::go_quote::quote;
 use super::text::{cut, is_blank, trim, trim_start};
-use super::{Last, Parsed, Step};
+use super::{Form, Last, Parsed, Raw, Step};
 use crate::limits;
 use crate::message::Severity;
 
+/// What nearly every message begins with.
+const COMMON: &[u8] = b"STRING\n";
 /// Bytes kept beyond the limit, so that the cut can be made at a character.
 const BEYOND_BYTES: usize = 4;
 
@@ -46,22 +48,12 @@ impl Decoder {
     }
 
     /// How many bytes of `input` are used up, and what they came to.
-    #[inline]
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
-        if let (Expects::Command, Some(rest)) = (self.expects, input.strip_prefix(b"STRING\n")) {
-            // The common case in one go; whatever is not common is left to the state machine.
-            if let Some(at) = memchr(b'\n', rest)
-                && at <= self.text_bytes
-                && let Some(line) = rest.get(..at)
-            {
-                self.scanned = 0;
-                return (input.len() - rest.len() + at + 1, Step::Message(Parsed::plain(trim(line), None, false)));
-            }
+        // The common case in one go; whatever is not common is left to the state machine.
+        if let Some(raw) = self.raw(input) {
+            self.pass();
+            return (raw.used, Step::Message(Parsed::plain(raw.bytes, None, false)));
         }
-        self.step(input)
-    }
-
-    fn step<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
         match self.expects {
             Expects::Command => self.command(input),
             Expects::Text(severity) => self.text(input, severity),
@@ -73,6 +65,21 @@ impl Decoder {
             }
             Expects::Nothing => (input.len(), Step::NeedMore),
         }
+    }
+
+    /// A whole message that says nothing but its text, at the front.
+    #[inline]
+    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
+        let Expects::Command = self.expects else { return None };
+        let rest = input.strip_prefix(COMMON)?;
+        let at = memchr(b'\n', rest).filter(|at| *at <= self.text_bytes)?;
+        Some(Raw { bytes: trim(rest.get(..at)?), form: Form::Text, used: COMMON.len() + at + 1 })
+    }
+
+    /// That message is taken.
+    #[inline]
+    pub fn pass(&mut self) {
+        self.scanned = 0;
     }
 
     /// What the bytes come to that were left when the client stopped sending.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::text::cut;
-use super::{Extra, Identity, Last, Parsed, Step};
+use super::{Extra, Form, Identity, Last, Parsed, Raw, Step};
 use crate::limits;
 
 mod fields;
@@ -64,6 +64,23 @@ impl Decoder {
                 (0, Step::NeedMore)
             }
         }
+    }
+
+    /// A whole line, at the front.
+    #[inline]
+    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
+        if self.skipping {
+            return None;
+        }
+        let at = self.scanned + memchr(b'\n', input.get(self.scanned..)?)?;
+        Some(Raw { bytes: input.get(..at)?, form: Form::Line, used: at + 1 })
+    }
+
+    /// That line is taken.
+    #[inline]
+    pub fn pass(&mut self) {
+        self.scanned = 0;
+        self.line = self.line.saturating_add(1);
     }
 
     /// A last line without its LF counts when it is a whole object: half of one never is.

@@ -38,7 +38,7 @@ impl Take for Intake {
 impl Intake {
     /// Messages that say no time of their own came at `now`.
     pub(super) fn new(now: Millis) -> Self {
-        Self { now, merger: Merger::default(), tally: Tally::default(), outcome: Outcome::default() }
+        Self { now, merger: Merger::new(0), tally: Tally::default(), outcome: Outcome::default() }
     }
 
     /// Hands everything to the engine.
@@ -49,13 +49,13 @@ impl Intake {
         if !self.merger.is_empty() {
             waited = true;
             let load = shared.settings.flight.load(self.merger.bytes()).await;
-            let merged = self.merger.drain(peer, shared.text_bytes());
-            self.tally.replaced += merged.replaced;
-            self.tally.truncated += merged.truncated;
-            let mut entries = merged.entries;
-            shared.label(&mut entries);
+            self.merger.enter(peer, shared.text_bytes());
+            let mut merged = self.merger.drain();
+            self.tally.replaced += merged.odd.replaced;
+            self.tally.truncated += merged.odd.truncated;
+            shared.label(&mut merged);
             let ack = Some(Ack { progress: Arc::new(progress), upto: 1 });
-            let mut batch = Batch { entries, ack, load, ..Batch::default() };
+            let mut batch = Batch { entries: merged.entries, numbered: merged.numbered, ack, load, ..Batch::default() };
             if !merged.ids.is_empty() {
                 answers.hand_over(merged.ids.len());
                 batch.answers = Some(Arc::clone(&answers));

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::ingest::{Addresses, Bound, Counters, Flight, Listener, Settings, serve};
 use crate::limits;
-use crate::message::{Ack, Batch, Entry};
+use crate::message::{Ack, Batch, Entry, Learned};
 
 /// A running ingest and the engine behind it.
 pub(super) struct Mag {
@@ -38,11 +38,13 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) async fn run(self: Arc<Self>, mut batches: mpsc::Receiver<Batch>) {
         let mut acks: Vec<Ack> = Vec::new();
+        let mut learned = Learned::default();
         loop {
             tokio::select! {
                 batch = batches.recv() => {
                     let Some(batch) = batch else { break };
-                    self.entries.lock().unwrap().extend(batch.entries);
+                    let numbered = learned.entries(batch.numbered);
+                    self.entries.lock().unwrap().extend(batch.entries.into_iter().chain(numbered));
                     self.came.notify_waiters();
                     acks.extend(batch.ack);
                 }

@@ -8,7 +8,7 @@ pub(super) fn window(row: i64, group: &Group, shared: Message) -> Window {
         row,
         group: group.id,
         route: crate::route::Routes::new(&root()).root_index(),
-        shared,
+        shared: shared.into(),
         count: group.count,
         saved: 0,
         first_seen: NOON,

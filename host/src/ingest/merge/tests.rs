@@ -1,0 +1,243 @@
+//! Merging, against a count that knows nothing of numbers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{Merged, Merger};
+use crate::limits;
+use crate::message::{Entry, Learned, Message, Severity};
+use crate::protocol::{Extra, Form, Identity, Parsed};
+
+const MUCH: usize = 1 << 20;
+
+fn plain(text: &[u8]) -> Parsed<'_> {
+    Parsed::plain(text, None, false)
+}
+
+/// A merger and whoever counts what it gives out.
+struct Pair {
+    merger: Merger,
+    learned: Learned<Arc<Message>>,
+}
+
+impl Pair {
+    fn new(room: usize) -> Self {
+        let mut merger = Merger::new(room);
+        merger.enter("10.0.0.1", 8);
+        Self { merger, learned: Learned::default() }
+    }
+
+    fn add(&mut self, message: Parsed<'_>, now: u64) {
+        self.merger.add(message, None, now);
+    }
+
+    fn drain(&mut self) -> (Vec<Entry>, Merged) {
+        let mut merged = self.merger.drain();
+        let mut entries = std::mem::take(&mut merged.entries);
+        entries.extend(self.learned.entries(merged.numbered.take()));
+        assert!(self.merger.is_empty());
+        (entries, merged)
+    }
+}
+
+fn told(entries: &[Entry]) -> Vec<(&str, u64, u64, u64)> {
+    entries.iter().map(|e| (e.message.text.as_str(), e.count, e.first_seen, e.last_seen)).collect()
+}
+
+#[test]
+fn equal_messages_become_one_entry_with_their_count_and_times() {
+    for room in [0, MUCH] {
+        let mut pair = Pair::new(room);
+        pair.add(plain(b"a"), 20);
+        pair.add(plain(b"b"), 20);
+        pair.add(Parsed { count: 5, time: Some(3), ..plain(b"a") }, 30);
+        pair.add(plain(b"a"), 40);
+        let (entries, _) = pair.drain();
+        assert_eq!(told(&entries), [("a", 7, 3, 40), ("b", 1, 20, 20)]);
+        assert!(entries.iter().all(|e| e.message.source == "10.0.0.1" && e.message.kind == "default"));
+    }
+}
+
+#[test]
+fn a_message_that_was_told_is_told_again_by_its_number_alone() {
+    let mut pair = Pair::new(MUCH);
+    pair.add(plain(b"a"), 1);
+    pair.drain();
+    assert!(pair.merger.recall(b"a", Form::Text, 2) && !pair.merger.recall(b"b", Form::Text, 2));
+    pair.add(plain(b"b"), 3);
+    pair.add(plain(b"a"), 4);
+    let merged = pair.merger.drain();
+    let numbered = merged.numbered.unwrap();
+    assert_eq!(numbered.new.iter().map(|message| message.text.as_str()).collect::<Vec<_>>(), ["b"]);
+    assert_eq!(
+        numbered.counts.iter().map(|count| (count.number, count.times.count)).collect::<Vec<_>>(),
+        [(0, 2), (1, 1)]
+    );
+}
+
+#[test]
+fn messages_differ_by_severity_kind_labels_source_peer_form_and_whether_they_are_cut() {
+    let extra = |extra: Extra<'static>| Parsed { extra: Some(Box::new(extra)), ..plain(b"a") };
+    for room in [0, MUCH] {
+        let mut pair = Pair::new(room);
+        for _ in 0..2 {
+            pair.add(plain(b"a"), 1);
+            pair.add(Parsed::plain(b"a", Some(Severity::Error), false), 1);
+            pair.add(Parsed::plain(b"a", None, true), 1);
+            pair.add(extra(Extra { kind: Some("k".into()), ..Extra::default() }), 1);
+            pair.add(extra(Extra { source: Some("k".into()), ..Extra::default() }), 1);
+            pair.add(extra(Extra { labels: vec![("n".into(), "v".into())], ..Extra::default() }), 1);
+        }
+        let (entries, _) = pair.drain();
+        assert_eq!(entries.iter().map(|e| e.count).collect::<Vec<_>>(), [2; 6]);
+        assert_eq!(entries[2].message.labels.get("truncated"), Some("true"));
+        pair.merger.enter("10.0.0.2", 8);
+        assert!(!pair.merger.recall(b"a", Form::Text, 1) && !pair.merger.recall(b"a", Form::Line, 1));
+        pair.add(plain(b"a"), 1);
+        let (entries, _) = pair.drain();
+        assert_eq!((entries[0].message.source.as_str(), entries[0].count), ("10.0.0.2", 1));
+    }
+}
+
+#[test]
+fn what_is_not_utf8_is_replaced_counted_and_still_bounded() {
+    for room in [0, MUCH] {
+        let mut pair = Pair::new(room);
+        for _ in 0..2 {
+            pair.add(plain(b"a\xffb"), 1);
+            pair.add(plain(b"a\xffb"), 1);
+            pair.add(plain(&[0xFF; 8]), 1);
+            let (entries, merged) = pair.drain();
+            assert_eq!((merged.odd.replaced, merged.odd.truncated), (3, 1));
+            assert_eq!(entries[0].message.text, "a\u{fffd}b");
+            assert_eq!(entries[1].message.text, "\u{fffd}\u{fffd}");
+            assert_eq!(entries[1].message.labels.get("truncated"), Some("true"));
+        }
+    }
+}
+
+#[test]
+fn it_says_when_it_is_full() {
+    for room in [0, 1 << 30] {
+        let mut pair = Pair::new(room);
+        for n in 0..limits::MERGE_ENTRIES {
+            assert!(!pair.merger.is_full());
+            pair.add(plain(n.to_string().as_bytes()), 1);
+        }
+        assert!(pair.merger.is_full());
+        assert_eq!(pair.drain().0.len(), limits::MERGE_ENTRIES);
+        pair.add(plain(&vec![b'x'; limits::MERGE_BYTES]), 1);
+        assert!(pair.merger.is_full());
+    }
+}
+
+#[test]
+fn without_room_messages_are_told_in_full_until_most_are_unknown() {
+    let one = super::known::KNOWN_BYTES + 1;
+    let mut pair = Pair::new(one * 3 + limits::PEER_BYTES + "10.0.0.1".len());
+    for text in [b"a", b"b", b"c"] {
+        pair.add(plain(text), 1);
+    }
+    pair.drain();
+    pair.add(plain(b"d"), 1);
+    pair.add(plain(b"a"), 1);
+    let (entries, _) = pair.drain();
+    assert_eq!(told(&entries), [("d", 1, 1, 1), ("a", 1, 1, 1)]);
+    assert!(!pair.merger.recall(b"d", Form::Text, 1) && pair.merger.recall(b"b", Form::Text, 1));
+    for text in [b"e", b"f", b"g"] {
+        pair.add(plain(text), 1);
+    }
+    assert_eq!(pair.drain().0.len(), 4);
+    assert!(!pair.merger.recall(b"a", Form::Text, 1), "it begins anew");
+    pair.add(plain(b"d"), 1);
+    assert!(pair.merger.recall(b"d", Form::Text, 1));
+    assert_eq!(told(&pair.drain().0), [("d", 2, 1, 1)]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Add { text: u8, severity: bool, count: u64 },
+    Line { text: u8 },
+    Recall { text: u8, form: Form },
+    Identified { text: u8 },
+    Enter { peer: u8 },
+    Drain,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..9_u8, any::<bool>(), 1..3_u64)
+            .prop_map(|(text, severity, count)| Step::Add { text, severity, count }),
+        3 => (0..9_u8).prop_map(|text| Step::Line { text }),
+        4 => (0..9_u8, any::<bool>())
+            .prop_map(|(text, line)| Step::Recall { text, form: if line { Form::Line } else { Form::Text } }),
+        1 => (0..9_u8).prop_map(|text| Step::Identified { text }),
+        1 => (0..3_u8).prop_map(|peer| Step::Enter { peer }),
+        2 => Just(Step::Drain),
+    ];
+    proptest::collection::vec(step, 0..120)
+}
+
+/// Messages by peer and text.
+type Sums = BTreeMap<(String, String), u64>;
+
+/// Does what the steps say; gives out what was told, and what a simple count makes of the same messages. Those with an
+/// id are told beside the counts.
+fn run(steps: Vec<Step>, room: usize) -> (Sums, Sums) {
+    let (mut pair, mut peer) = (Pair::new(room), "10.0.0.1".to_owned());
+    let (mut sum, mut simple) = (BTreeMap::new(), BTreeMap::new());
+    let mut count = |peer: &str, text: u8, count: u64| {
+        *simple.entry((peer.to_owned(), format!("t{text}"))).or_default() += count;
+    };
+    for step in steps.into_iter().chain([Step::Drain]) {
+        match step {
+            Step::Add { text, severity, count: n } => {
+                let severity = severity.then_some(Severity::Error);
+                let spelled = format!("t{text}");
+                pair.add(Parsed { count: n, ..Parsed::plain(spelled.as_bytes(), severity, false) }, 1);
+                count(&peer, text, n);
+            }
+            Step::Line { text } => {
+                let spelled = format!("t{text}");
+                pair.merger.add(plain(spelled.as_bytes()), Some(format!("line {text}").as_bytes()), 1);
+                count(&peer, text, 1);
+            }
+            Step::Recall { text, form } => {
+                let bytes = if form == Form::Line { format!("line {text}") } else { format!("t{text}") };
+                if pair.merger.recall(bytes.as_bytes(), form, 1) {
+                    count(&peer, text, 1);
+                }
+            }
+            Step::Identified { text } => {
+                let identity = Identity { id: "i".into(), line: 1 };
+                pair.merger.add_identified(plain(format!("t{text}").as_bytes()), identity, 1, 1);
+                count(&peer, text, 1);
+            }
+            Step::Enter { .. } | Step::Drain => {
+                let (mut entries, merged) = pair.drain();
+                for id in merged.ids {
+                    entries[id.entry].count += id.count;
+                }
+                for entry in entries {
+                    let Message { source, text, .. } = entry.message;
+                    *sum.entry((source, text)).or_default() += entry.count;
+                }
+                if let Step::Enter { peer: next } = step {
+                    peer = format!("10.0.0.{next}");
+                    pair.merger.enter(&peer, 8);
+                }
+            }
+        }
+    }
+    (sum, simple)
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_known_each_message_is_counted_once(steps in steps(), room in prop_oneof![Just(0), Just(MUCH), 200..3_000_usize]) {
+        let (told, simple) = run(steps, room);
+        prop_assert_eq!(told, simple);
+    }
+}
