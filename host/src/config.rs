@@ -101,6 +101,8 @@ pub enum Socket {
     Tcp,
     /// A unix stream socket.
     Unix(PathBuf),
+    /// What the service manager has bound, by its name or its number, from 0.
+    Inherited(String),
 }
 
 /// What is spoken on a listener.

@@ -32,14 +32,14 @@ mod senders;
 pub(crate) use listeners::check as check_listeners;
 pub(crate) use senders::explain;
 
-use listeners::Port;
+use listeners::Ports;
 
 /// A config with everything that it names: plugins loaded, secrets read, URLs checked.
 pub struct Ready {
     config: Config,
     senders: Vec<Sender>,
     monitors: Vec<monitor::Monitor>,
-    ports: Vec<Port>,
+    ports: Ports,
 }
 
 /// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
@@ -52,7 +52,7 @@ pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result
     let secrets = config.read_secrets(env)?;
     let senders = load_senders(&config, &Host::new(host)?, env)?;
     let monitors = monitor::all(&config, secrets.monitors)?;
-    let ports = listeners::ports(&config, secrets.listen)?;
+    let ports = listeners::ports(&config, secrets.listen, env)?;
     Ok(Ready { config, senders, monitors, ports })
 }
 

@@ -38,7 +38,7 @@ pub use addresses::Addresses;
 pub use counters::Counters;
 pub use door::Door;
 pub use flight::Flight;
-pub use listener::{Bound, Listener};
+pub use listener::{Bound, Listener, SocketFile};
 pub use tls::{Certificates, TlsError};
 
 use enter::Entered;

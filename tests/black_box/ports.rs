@@ -1,10 +1,12 @@
 //! Ports as an operator sets them up: more than one, each with rules of its own.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
+use std::process::{Command, Stdio};
 
-use super::support::{Home, Receiver, Wire};
+use super::support::{Home, Receiver, Wire, binary, plugin_cache};
 
 fn config(receiver: &Receiver) -> String {
     let url = receiver.url("/");
@@ -43,4 +45,42 @@ fn a_token_or_a_certificate_that_is_missing_is_told_before_mag_listens() {
     let tls = "[[listen]]\naddress = \"127.0.0.1:0\"\ntls = { cert = \"no.pem\", key = \"no.key\" }\n";
     let unreadable = "error: `tls` of [[listen]] 127.0.0.1:0: cannot read no.pem: No such file";
     Home::with_exactly(tls).runs(&["check"]).must_fail_with(2, &[unreadable]);
+}
+
+/// What a service manager does: it gives the socket as handle 3, with its name, and says whom it means.
+const AS_A_SERVICE: &str = r#"
+exec 3<&0 </dev/null
+export LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=intake
+exec "$@"
+"#;
+
+#[test]
+fn a_socket_of_the_service_manager_is_served_by_its_name() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let home = Home::with_exactly("[[listen]]\naddress = \"systemd:intake\"\n");
+    let run = || {
+        let socket: OwnedFd = listener.try_clone().expect("a handle").into();
+        Command::new("sh")
+            .args(["-c", AS_A_SERVICE, "sh"])
+            .arg(binary())
+            .args(["run", "--config", "mag.toml"])
+            .current_dir(home.path(""))
+            .env("XDG_CACHE_HOME", plugin_cache())
+            .stdin(socket)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("a shell runs")
+    };
+    let mut mag = run();
+    let mut wire = Wire::with_acks(address);
+    wire.writes(b"{\"text\":\"a\"}\n");
+    assert_eq!(wire.hears().expect("an answer"), "{\"acked\":1}");
+    mag.kill().expect("it runs");
+    mag.wait().expect("it ends");
+
+    home.configure("[[listen]]\naddress = \"systemd:other\"\n");
+    let ended = run().wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("cannot listen on systemd:other") && said.contains("given are: intake"), "{said}");
 }

@@ -60,7 +60,7 @@ struct Found {
 
 async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
     let secrets = config.read_secrets(&env)?;
-    daemon::check_listeners(config, secrets.listen)?;
+    daemon::check_listeners(config, secrets.listen, &env)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
     let mut found = Vec::new();
     for sender in daemon::load_senders(config, &host, &env)? {

@@ -13,6 +13,8 @@ use crate::limits;
 pub(super) const ADDRESS: &str = "0.0.0.0:3050";
 /// How the address of a unix socket begins.
 const UNIX: &str = "unix:";
+/// How the address of a socket begins that the service manager gives.
+const INHERITED: &str = "systemd:";
 
 /// Every `[[listen]]`, or the one that stands for none.
 pub(super) fn read(root: &mut Section<'_>) -> Vec<Listen> {
@@ -64,7 +66,7 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
     if fixed && before.iter().any(|other| other.address == address) {
         value.wrong(format!("`address`: {address} is there already"));
     }
-    if socket != Socket::Tcp {
+    if matches!(socket, Socket::Unix(_)) {
         for (name, value) in [("tls", tls.as_ref().map(|t| &t.1)), ("trust_proxy", proxy.as_ref().map(|p| &p.1))] {
             if let Some(value) = value {
                 value.wrong(format!("`{name}`: only for TCP, and {address} is a unix socket"));
@@ -90,6 +92,13 @@ fn address(value: &Value<'_>) -> Option<(String, Socket)> {
             return None;
         }
         return Some((text.to_owned(), Socket::Unix(value.file.folder.join(path))));
+    }
+    if let Some(name) = text.strip_prefix(INHERITED) {
+        if name.is_empty() {
+            value.expected("the name or the number of a socket after `systemd:`");
+            return None;
+        }
+        return Some((text.to_owned(), Socket::Inherited(name.to_owned())));
     }
     let address = value.parse("an address like \"0.0.0.0:3050\"", |text| split(text).map(|_| text.to_owned()))?;
     Some((address, Socket::Tcp))

@@ -1,13 +1,23 @@
 //! Ports: what of each can go wrong before mag listens, and binding them.
 
-use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use std::io;
 
-use crate::config::{Config, Listen, SecretValue, Socket};
-use crate::ingest::{Bound, Certificates, Door, Listener};
+use anyhow::{Context, bail};
+use listenfd::ListenFd;
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::config::{Config, Env, Listen, SecretValue, Socket};
+use crate::ingest::{Bound, Certificates, Door, Listener, SocketFile};
+
+/// What the ports need beside the config.
+pub(super) struct Ports {
+    ports: Vec<Port>,
+    /// Of the sockets that the service manager gives.
+    names: Vec<String>,
+}
 
 /// What a port needs beside its socket.
-pub(super) struct Port {
+struct Port {
     tls: Option<Certificates>,
     door: Door,
 }
@@ -17,7 +27,7 @@ pub(super) struct Port {
 /// # Errors
 ///
 /// All that cannot be used.
-pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>) -> anyhow::Result<Vec<Port>> {
+pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>, env: &Env<'_>) -> anyhow::Result<Ports> {
     let mut ports = Vec::new();
     let mut wrong = Vec::new();
     for (listen, token) in config.listen.iter().zip(tokens) {
@@ -26,7 +36,8 @@ pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>) -> anyhow
             Err(error) => wrong.push(format!("error: `tls` of [[listen]] {}: {error}", listen.address)),
         }
     }
-    if wrong.is_empty() { Ok(ports) } else { bail!(wrong.join("\n")) }
+    let names = env("LISTEN_FDNAMES").map(|names| names.split(':').map(str::to_owned).collect()).unwrap_or_default();
+    if wrong.is_empty() { Ok(Ports { ports, names }) } else { bail!(wrong.join("\n")) }
 }
 
 /// As [`ports`], for whoever only wants to know.
@@ -34,8 +45,8 @@ pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>) -> anyhow
 /// # Errors
 ///
 /// All that cannot be used.
-pub(crate) fn check(config: &Config, tokens: Vec<Option<SecretValue>>) -> anyhow::Result<()> {
-    ports(config, tokens).map(drop)
+pub(crate) fn check(config: &Config, tokens: Vec<Option<SecretValue>>, env: &Env<'_>) -> anyhow::Result<()> {
+    ports(config, tokens, env).map(drop)
 }
 
 /// Binds every port.
@@ -43,12 +54,17 @@ pub(crate) fn check(config: &Config, tokens: Vec<Option<SecretValue>>) -> anyhow
 /// # Errors
 ///
 /// The first one that cannot be bound.
-pub(super) async fn bind(config: &Config, ports: Vec<Port>) -> anyhow::Result<Vec<Listener>> {
+pub(super) async fn bind(config: &Config, ports: Ports) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
-    for (listen, port) in config.listen.iter().zip(ports) {
-        let socket = socket(listen).await.with_context(|| {
-            let free = if listen.socket == Socket::Tcp { "free the port" } else { "free the path" };
-            format!("cannot listen on {}: {free}, or give another `address` in [[listen]]", listen.address)
+    let mut inherited = Inherited { sockets: ListenFd::from_env(), names: ports.names };
+    for (listen, port) in config.listen.iter().zip(ports.ports) {
+        let socket = socket(listen, &mut inherited).await.with_context(|| {
+            let mend = match listen.socket {
+                Socket::Tcp => "free the port, or give another `address` in [[listen]]",
+                Socket::Unix(_) => "free the path, or give another `address` in [[listen]]",
+                Socket::Inherited(_) => "name a socket of the service's .socket unit in [[listen]]",
+            };
+            format!("cannot listen on {}: {mend}", listen.address)
         })?;
         listeners.push(Listener {
             protocol: listen.protocol,
@@ -62,10 +78,42 @@ pub(super) async fn bind(config: &Config, ports: Vec<Port>) -> anyhow::Result<Ve
     Ok(listeners)
 }
 
-async fn socket(listen: &Listen) -> std::io::Result<Bound> {
+/// Sockets that the service manager has bound (`sd_listen_fds(3)`).
+struct Inherited {
+    sockets: ListenFd,
+    /// `FileDescriptorName=` of each, in order.
+    names: Vec<String>,
+}
+
+impl Inherited {
+    fn take(&mut self, name: &str) -> io::Result<Bound> {
+        let by_name = self.names.iter().position(|known| known == name);
+        let Some(at) = by_name.or_else(|| name.parse().ok()).filter(|at| *at < self.sockets.len()) else {
+            let given = match self.names.as_slice() {
+                [] => format!("{} without names", self.sockets.len()),
+                names => names.join(", "),
+            };
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("no such socket; given are: {given}")));
+        };
+        if let Ok(Some(listener)) = self.sockets.take_tcp_listener(at) {
+            listener.set_nonblocking(true)?;
+            return TcpListener::from_std(listener).map(Bound::Tcp);
+        }
+        match self.sockets.take_unix_listener(at)? {
+            Some(listener) => {
+                listener.set_nonblocking(true)?;
+                UnixListener::from_std(listener).map(|listener| Bound::Unix(listener, SocketFile::of_another()))
+            }
+            None => Err(io::Error::new(io::ErrorKind::AddrInUse, "another [[listen]] has it")),
+        }
+    }
+}
+
+async fn socket(listen: &Listen, inherited: &mut Inherited) -> io::Result<Bound> {
     match &listen.socket {
         Socket::Tcp => TcpListener::bind(&listen.address).await.map(Bound::Tcp),
         Socket::Unix(path) => Bound::unix(path),
+        Socket::Inherited(name) => inherited.take(name),
     }
 }
 

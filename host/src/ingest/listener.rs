@@ -72,7 +72,7 @@ impl Bound {
             }
             fs::remove_file(path)?;
         }
-        Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(path.to_owned())))
+        Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(Some(path.to_owned()))))
     }
 
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
@@ -83,20 +83,32 @@ impl Bound {
     }
 }
 
-/// Removes the file of a unix socket that is no longer served.
+/// Removes the file of a unix socket that is no longer served, unless somebody else has made it.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub struct SocketFile(Option<PathBuf>);
+
+impl SocketFile {
+    /// The file of a socket that somebody else has bound and goes on to own.
+    #[must_use]
+    pub fn of_another() -> Self {
+        Self(None)
+    }
+}
 
 impl std::fmt::Display for SocketFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.display().fmt(f)
+        match &self.0 {
+            Some(path) => path.display().fmt(f),
+            None => f.write_str("(of the service manager)"),
+        }
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            tracing::debug!(%error, path = %self.0.display(), "cannot remove a socket");
+        let Some(path) = &self.0 else { return };
+        if let Err(error) = fs::remove_file(path) {
+            tracing::debug!(%error, path = %path.display(), "cannot remove a socket");
         }
     }
 }

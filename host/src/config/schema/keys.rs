@@ -36,7 +36,8 @@ const FILE: &[Key] = &[
 ];
 
 const LISTEN: &[Key] = &[
-    key("address", Text, "HOST:PORT, or unix:PATH").required(),
+    key("address", Text, "HOST:PORT, unix:PATH, or systemd:NAME for a socket that the service manager gives")
+        .required(),
     key("protocol", Word(&["auto", "classic", "ndjson", "http"]), "auto: told apart by the first bytes")
         .or(r#""auto""#),
     key("tls", One("tls"), "TLS on this port; the files are read again when they change"),
