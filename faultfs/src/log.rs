@@ -11,13 +11,15 @@ pub enum Part {
     Wal,
     /// Its rollback journal.
     Journal,
+    /// What the program keeps beside it past SQLite.
+    Mark,
     /// SQLite's temporary files: they can fail, but nothing of them outlives a crash.
     Temporary,
 }
 
 impl Part {
     /// The parts that a crash can leave behind.
-    pub const LASTING: [Self; 3] = [Self::Database, Self::Wal, Self::Journal];
+    pub const LASTING: [Self; 4] = [Self::Database, Self::Wal, Self::Journal, Self::Mark];
 
     /// What SQLite adds to the database's name.
     #[must_use]
@@ -26,6 +28,7 @@ impl Part {
             Self::Database | Self::Temporary => "",
             Self::Wal => "-wal",
             Self::Journal => "-journal",
+            Self::Mark => ".mark",
         }
     }
 }

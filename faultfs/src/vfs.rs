@@ -136,6 +136,13 @@ impl FaultFs {
         self.control.push(operation);
     }
 
+    /// Does the same for as long as somebody may do it.
+    #[must_use]
+    pub fn notes(&self) -> impl Fn(Operation) + Send + Sync + 'static {
+        let control = Arc::clone(&self.control);
+        move |operation| control.push(operation)
+    }
+
     /// How many operations are in the log.
     #[must_use]
     pub fn logged(&self) -> usize {

@@ -45,7 +45,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Runs the daemon; `mag` alone does the same
-    Run,
+    Run(run::RunArgs),
     /// Checks the config, the plugins and each sender's own config
     Check(check::CheckArgs),
     /// Sends a message, or each line of standard input, and waits until it is committed
@@ -87,7 +87,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         }
     };
     match arguments.command {
-        None | Some(Command::Run) => run::run(arguments.config.as_deref(), arguments.verbose),
+        None => run::run(&run::RunArgs::default(), arguments.config.as_deref(), arguments.verbose),
+        Some(Command::Run(args)) => run::run(&args, arguments.config.as_deref(), arguments.verbose),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
         Some(Command::Send(args)) => send::run(&args),
         Some(Command::Watch(args)) => watch::run(&args),

@@ -148,6 +148,8 @@ pub struct Store {
     pub ids: usize,
     /// For how long.
     pub ids_keep: Duration,
+    /// `on_damage`: whether a damaged file is moved aside and a new one begun; else mag does not start.
+    pub replace_damaged: bool,
 }
 
 /// A route after inheritance: every value is its own.

@@ -185,6 +185,7 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
         queue: config.limits.queue,
         max_bytes: config.limits.store,
         ids: Memory { ids: config.store.ids, keep_ms: as_millis(config.store.ids_keep) },
+        replace_damaged: config.store.replace_damaged,
         ..store::Settings::new(config.store.path.as_deref())
     };
     Ok(store::open(&settings, &routing, &names, clock.clone())?)

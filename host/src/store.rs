@@ -4,14 +4,13 @@
 //! for the answer, which never comes before the commit returned. Reading at a start happens before the thread exists.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::{mpsc, oneshot, watch};
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
@@ -26,9 +25,11 @@ mod audit;
 mod backup;
 mod bury;
 mod changes;
+mod damage;
 mod deliveries;
 mod delivery;
 mod escalate;
+mod file;
 mod filling;
 mod freeze;
 mod full;
@@ -38,6 +39,7 @@ mod ledger;
 mod letters;
 mod lock;
 mod look;
+mod mark;
 mod queue;
 mod receipts;
 mod reserve;
@@ -60,6 +62,10 @@ pub use look::{
     SenderLine, holder, look,
 };
 
+pub use file::check_place;
+use file::{Opened, Wanted, open_file};
+use lock::beside;
+use mark::Watch;
 use reserve::Reserve;
 use room::{Room, RoomLog};
 use writer::{Command, Writer};
@@ -86,21 +92,72 @@ pub enum OpenError {
         source: io::Error,
     },
     /// Somebody else's database.
-    #[error("the file is a database, but not one of mag's: give another `[store] path`")]
-    NotOurs,
+    #[error("{path} is a database, but not one of mag's: give another `[store] path`")]
+    NotOurs {
+        /// The file.
+        path: String,
+    },
     /// Written by a later mag.
     #[error(
-        "the store has schema {found}, this mag knows schemas up to {known}: use the mag that wrote it, or a later one"
+        "the store {path} has schema {found}, this mag knows schemas up to {known}: use the mag that wrote it, or a \
+         later one"
     )]
     Newer {
+        /// The database file.
+        path: String,
         /// The file's schema.
         found: usize,
         /// The newest that this mag knows.
         known: usize,
     },
-    /// SQLite's own words.
-    #[error("cannot open the store")]
-    Sqlite(#[from] rusqlite::Error),
+    /// A folder, a pipe or a device.
+    #[error("{path} is {what}: `[store] path` names the file that the store is, or will be")]
+    NotAFile {
+        /// What is there.
+        path: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A file of another kind.
+    #[error("{path} is not a database: give another `[store] path`, or move the file away")]
+    NotADatabase {
+        /// The file.
+        path: String,
+    },
+    /// What is in it cannot be relied on.
+    #[error(
+        "the store {path} is damaged: {what}; it was left as it is: put a backup in its place, or have it moved aside \
+         and a new one begun, by `mag run --repair` once or `[store] on_damage = \"replace\"` always"
+    )]
+    Damaged {
+        /// The database file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// Not even a start can be written.
+    #[error("the disk of the store {path} is full: free some room and start again")]
+    Full {
+        /// The database file.
+        path: String,
+    },
+    /// Something else.
+    #[error("cannot use the store {path}: {said}")]
+    Failed {
+        /// The database file.
+        path: String,
+        /// SQLite's own words.
+        said: String,
+    },
+    /// SQLite's own words, before anybody said of which file.
+    #[error("cannot use the store: {0}")]
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for OpenError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 /// The store no longer answers: it failed, or mag is stopping.
@@ -218,7 +275,7 @@ pub struct Store {
 #[derive(Debug)]
 pub struct Running {
     thread: thread::JoinHandle<()>,
-    _lock: Option<File>,
+    _lock: Option<lock::Lock>,
 }
 
 impl Running {
@@ -250,6 +307,8 @@ pub struct Settings {
     pub max_bytes: Option<u64>,
     /// Ids of messages that are remembered.
     pub ids: Memory,
+    /// Whether a damaged file is moved aside and a new one begun; else it is refused.
+    pub replace_damaged: bool,
 }
 
 impl Settings {
@@ -265,12 +324,13 @@ impl Settings {
             reserve_bytes: limits::RESERVE_BYTES,
             max_bytes: None,
             ids: Memory::default(),
+            replace_damaged: false,
         }
     }
 
     fn reserve(&self) -> Reserve {
         match &self.path {
-            Some(path) if self.reserve_bytes > 0 => Reserve::at(lock::beside(path, ".reserve"), self.reserve_bytes),
+            Some(path) if self.reserve_bytes > 0 => Reserve::at(beside(path, ".reserve"), self.reserve_bytes),
             _ => Reserve::none(),
         }
     }
@@ -299,36 +359,43 @@ impl Settings {
 ///
 /// # Errors
 ///
-/// The file is in use, is not mag's, is newer, or cannot be read or written.
+/// The file is in use, is not mag's, is newer, is damaged, or cannot be read or written.
 pub fn open(
     settings: &Settings,
     routing: &Routing,
     senders: &[String],
     clock: clock::Clock,
 ) -> Result<(Store, Running, Recovered), OpenError> {
-    open_with(settings, routing, senders, clock, &wal::rewrite)
+    let nobody: Watch = Arc::new(|_deed, _bytes| {});
+    open_with(settings, routing, senders, clock, &nobody)
 }
 
-/// The same, with what is done to the WAL past SQLite: a test's file system must hear of it.
+/// The same, with who hears of what is done to the files past SQLite.
 fn open_with(
     settings: &Settings,
     routing: &Routing,
     senders: &[String],
     clock: clock::Clock,
-    rewrite: &dyn Fn(&Path) -> io::Result<()>,
+    watch: &Watch,
 ) -> Result<(Store, Running, Recovered), OpenError> {
-    let lock = settings.path.as_deref().map(lock::take).transpose()?;
-    let mut conn = settings.connect()?;
-    conn.set_prepared_statement_cache_capacity(64);
-    let mut reserve = settings.reserve();
-    let (routing, recovered) = loop {
-        match settle(&mut conn, settings, rewrite).and_then(|()| fit(&mut conn, settings, routing, senders, &clock)) {
-            // What a start writes is little, and deliveries cannot go on without it.
-            Err(OpenError::Sqlite(error)) if full::is_full(&error) && reserve.give() => {}
-            Err(OpenError::Sqlite(error)) if is_busy(&error) => {
-                tracing::warn!("the store is locked by another program; waiting until it can be written");
+    let path = settings.path.as_deref();
+    path.map(check_place).transpose()?;
+    let lock = path.map(lock::take).transpose()?;
+    let wanted = Wanted { routing, senders, clock: &clock };
+    let mut opened = open_file(settings, &wanted, watch);
+    if let (true, Some(path), Err(error @ OpenError::Damaged { .. })) = (settings.replace_damaged, path, &opened) {
+        let aside = damage::move_aside(path, &clock)?;
+        tracing::error!("{error}");
+        tracing::error!("the damaged store is now {}, a new one is begun", aside.display());
+        opened = open_file(settings, &wanted, watch);
+    }
+    let Opened { conn, reserve, mark, routing, recovered } = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            if let (Some(lock), OpenError::NotADatabase { .. } | OpenError::NotOurs { .. }) = (lock, &error) {
+                lock.undo();
             }
-            fitted => break fitted?,
+            return Err(error);
         }
     };
     // From here on the writer waits by itself, and says so.
@@ -355,6 +422,8 @@ fn open_with(
         pages,
         reserve,
         held: None,
+        mark,
+        path: settings.path.clone(),
     };
     let thread = thread::Builder::new()
         .name("store".to_owned())
@@ -366,36 +435,6 @@ fn open_with(
         Running { thread, _lock: lock },
         recovered,
     ))
-}
-
-/// Makes certain that what the file holds is on the disk, before anything is added to it.
-fn settle(
-    conn: &mut Connection,
-    settings: &Settings,
-    rewrite: &dyn Fn(&Path) -> io::Result<()>,
-) -> Result<(), OpenError> {
-    // Before anything is written: switching to WAL would change the file of another program, or of a later mag.
-    schema::check(conn)?;
-    let Some(path) = &settings.path else { return Ok(()) };
-    // While this is open no other program adds to the WAL.
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let log = lock::beside(path, "-wal");
-    rewrite(&log).map_err(|source| OpenError::File { path: log.display().to_string(), source })?;
-    Ok(transaction.rollback()?)
-}
-
-/// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
-fn fit(
-    conn: &mut Connection,
-    settings: &Settings,
-    routing: &Routing,
-    senders: &[String],
-    clock: &clock::Clock,
-) -> Result<(Routing, Recovered), OpenError> {
-    conn.pragma_update(None, "journal_mode", "WAL")?;
-    conn.pragma_update(None, "synchronous", "FULL")?;
-    schema::migrate(conn)?;
-    Ok(start::recover(conn, routing, senders, settings.ids, clock)?)
 }
 
 /// Whether another connection holds the file for a moment; trying again helps.

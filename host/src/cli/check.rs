@@ -10,6 +10,7 @@ use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::config::{Config, Route};
 use crate::daemon::{self, explain};
 use crate::sender::{Host, HostOptions, Sender};
+use crate::store;
 
 /// Arguments of `mag check`.
 #[derive(Args, Clone, Copy, Debug)]
@@ -63,6 +64,9 @@ async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
     daemon::check_listeners(config, secrets.listen, &env)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
     let mut found = Vec::new();
+    if let Some(Err(error)) = config.store.path.as_deref().map(store::check_place) {
+        found.push(Found { text: format!("mag: {error}"), online: false });
+    }
     for sender in daemon::load_senders(config, &host, &env)? {
         check_sender(config, &sender, online, &mut found).await;
     }

@@ -238,7 +238,7 @@ fn from_file<T>(
             Err(ExitCode::FAILURE)
         }
         Err(error) => {
-            complain(&format!("mag: {}: {error}", file.display()));
+            complain(&format!("mag: {error}"));
             Err(ExitCode::FAILURE)
         }
     }

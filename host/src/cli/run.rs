@@ -12,15 +12,24 @@ use crate::daemon::{self, Ready};
 use crate::sender::HostOptions;
 use crate::telemetry;
 
+/// What `mag run` may be told.
+#[derive(Debug, Default, clap::Args)]
+pub(super) struct RunArgs {
+    /// If the store is damaged, moves it aside and begins a new one, this time
+    #[arg(long)]
+    repair: bool,
+}
+
 /// Runs mag; exit status 0 after a signal, 1 failed, 2 configuration.
-pub(super) fn run(config: Option<&Path>, verbose: u8) -> ExitCode {
-    let config = match load_config(config) {
+pub(super) fn run(args: &RunArgs, config: Option<&Path>, verbose: u8) -> ExitCode {
+    let mut config = match load_config(config) {
         Ok(config) => config,
         Err(error) => {
             complain(&error.to_string());
             return ExitCode::from(EXIT_USAGE);
         }
     };
+    config.store.replace_damaged |= args.repair;
     if let Err(error) = telemetry::init(config.log.json, config.log.level, verbose) {
         complain(&format!("mag: {error}"));
         return ExitCode::from(EXIT_USAGE);

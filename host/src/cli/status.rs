@@ -61,7 +61,7 @@ fn left_behind(mag: &Mag) -> (Option<Status>, Option<String>) {
     match store::look(&path, |reader| Ok((reader.overview()?, reader.sizes()?))) {
         Ok((overview, sizes)) => (Some(Status::of_file(overview, &path, sizes)), store::holder(&path)),
         Err(error) => {
-            complain(&format!("mag: {}: {error}", path.display()));
+            complain(&format!("mag: {error}"));
             (None, None)
         }
     }

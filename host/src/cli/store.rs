@@ -39,7 +39,7 @@ pub(super) fn run(command: &StoreCommand, config: Option<&Path>) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            complain(&format!("mag: {}: {:#}", path.display(), anyhow::Error::from(error)));
+            complain(&format!("mag: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn run(args: &VerifyArgs, config: Option<&Path>) -> ExitCode {
             if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {
-            complain(&format!("mag: {}: {:#}", file.display(), anyhow::Error::from(error)));
+            complain(&format!("mag: {:#}", anyhow::Error::from(error)));
             ExitCode::FAILURE
         }
     }

@@ -19,14 +19,15 @@ const IDS_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What `[store]` says; `state` gives the folder that a service manager made for mag, where the file names no path.
 pub(super) fn read(root: &mut Section<'_>, state: impl FnOnce() -> Option<PathBuf>) -> Store {
-    let (mut path, mut keep, mut ids, mut ids_keep) = (None, None, None, None);
+    let (mut path, mut keep, mut ids, mut ids_keep, mut on_damage) = (None, None, None, None, None);
     if let Some(value) = root.take("store") {
         value.section("[store]", |section| {
-            section.not_yet(&["on_damage"]);
             path = section.take("path").and_then(|value| value.filled("the path of a file, or \":memory:\""));
             keep = section.take("keep").and_then(|value| duration::read(&value, Duration::from_secs(1)));
             ids = section.take("ids").and_then(|value| value.count(1)).and_then(|ids| usize::try_from(ids).ok());
             ids_keep = section.take("ids_keep").and_then(|value| duration::read(&value, Duration::from_secs(1)));
+            on_damage =
+                section.take("on_damage").and_then(|value| value.parse("\"refuse\" or \"replace\"", on_damage_of));
         });
     }
     let folder = &root.file.folder;
@@ -35,5 +36,20 @@ pub(super) fn read(root: &mut Section<'_>, state: impl FnOnce() -> Option<PathBu
         Some(path) => Some(folder.join(path)),
         None => Some(state().unwrap_or_else(|| folder.clone()).join(FILE)),
     };
-    Store { path, keep: keep.unwrap_or(KEEP), ids: ids.unwrap_or(IDS), ids_keep: ids_keep.unwrap_or(IDS_KEEP) }
+    Store {
+        path,
+        keep: keep.unwrap_or(KEEP),
+        ids: ids.unwrap_or(IDS),
+        ids_keep: ids_keep.unwrap_or(IDS_KEEP),
+        replace_damaged: on_damage.unwrap_or(false),
+    }
+}
+
+/// Whether a damaged file is replaced.
+fn on_damage_of(word: &str) -> Option<bool> {
+    match word {
+        "refuse" => Some(false),
+        "replace" => Some(true),
+        _ => None,
+    }
 }

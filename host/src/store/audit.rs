@@ -6,9 +6,16 @@ use crate::limits;
 
 /// SQLite's own check of every page and index.
 pub(super) fn integrity(conn: &Connection) -> Result<Vec<String>> {
-    let mut statement = conn.prepare(&format!("PRAGMA integrity_check({})", limits::DAMAGES))?;
-    let said = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
-    Ok(said.into_iter().filter(|line| line != "ok").map(|line| format!("the file is damaged: {line}")).collect())
+    let said = pages(conn, &limits::DAMAGES.to_string())?;
+    Ok(said.into_iter().map(|line| format!("the file is damaged: {line}")).collect())
+}
+
+/// The same of one table, or of everything up to so many lines, in SQLite's words.
+pub(super) fn pages(conn: &Connection, what: &str) -> Result<Vec<String>> {
+    let mut statement = conn.prepare(&format!("PRAGMA integrity_check({what})"))?;
+    let mut said = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
+    said.retain(|line| line != "ok");
+    Ok(said)
 }
 
 /// What has ended: dead letters are kept until a person decides, so that their rows hold exactly what the ledger says;

@@ -1,6 +1,6 @@
 //! The lock that keeps a second mag out, and the names of the files beside the database.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -21,8 +21,27 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// A file of its own, because SQLite's locks come and go with its transactions.
-pub(super) fn take(path: &Path) -> Result<File, OpenError> {
+#[derive(Debug)]
+pub(super) struct Lock {
+    _file: File,
+    path: PathBuf,
+    /// Whether it was not there before.
+    made: bool,
+}
+
+impl Lock {
+    /// Of a file that is somebody else's nothing is left beside it.
+    pub(super) fn undo(self) {
+        if self.made && let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "cannot remove {}", self.path.display());
+        }
+    }
+}
+
+/// Keeps every other mag out for as long as it lives.
+pub(super) fn take(path: &Path) -> Result<Lock, OpenError> {
     let lock_path = beside(path, ".lock");
+    let made = !lock_path.exists();
     let file_error = |source| OpenError::File { path: lock_path.display().to_string(), source };
     let mut file =
         File::options().read(true).write(true).create(true).truncate(false).open(&lock_path).map_err(file_error)?;
@@ -50,5 +69,5 @@ pub(super) fn take(path: &Path) -> Result<File, OpenError> {
     }
     file.set_len(0).and_then(|()| file.rewind()).map_err(file_error)?;
     writeln!(file, "{}", std::process::id()).map_err(file_error)?;
-    Ok(file)
+    Ok(Lock { _file: file, path: lock_path, made })
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::rows::{read_labels, read_uint, uint};
-use super::{OpenError, Stopped, audit, schema, start};
+use super::{OpenError, Stopped, audit, damage, file, schema, start};
 use crate::limits;
 use crate::message::{Labels, Millis};
 
@@ -21,8 +21,10 @@ pub enum LookError {
     #[error(transparent)]
     Open(#[from] OpenError),
     /// Written by an earlier mag.
-    #[error("the store has schema {found}, this mag reads schema {wanted}: `mag run` brings it up to date")]
+    #[error("the store {path} has schema {found}, this mag reads schema {wanted}: `mag run` brings it up to date")]
     Older {
+        /// The database file.
+        path: String,
         /// The file's schema.
         found: usize,
         /// What this mag reads.
@@ -229,19 +231,35 @@ pub struct Reader<'c> {
 ///
 /// The file cannot be read, or is not one that this mag knows.
 pub fn look<T>(path: &Path, looking: impl FnOnce(&Reader<'_>) -> Looked<T>) -> Looked<T> {
-    let conn = connect(path)?;
-    // One snapshot for all that is read; it ends with the connection.
-    let snapshot = conn.unchecked_transaction()?;
-    looking(&Reader { conn: &snapshot, path: Some(path) })
+    let looked = connect(path).and_then(|conn| {
+        // One snapshot for all that is read; it ends with the connection.
+        let snapshot = conn.unchecked_transaction()?;
+        looking(&Reader { conn: &snapshot, path: Some(path) })
+    });
+    looked.map_err(|error| named(path, error))
+}
+
+/// An error, said of a file.
+pub(super) fn named(path: &Path, error: LookError) -> LookError {
+    match error {
+        LookError::Open(error) => LookError::Open(damage::explain(Some(path), error)),
+        LookError::Sqlite(error) => LookError::Open(damage::explain(Some(path), OpenError::Sqlite(error))),
+        error => error,
+    }
 }
 
 /// A connection that only reads, to a store of today's schema.
 pub(super) fn connect(path: &Path) -> Looked<Connection> {
+    file::check_place(path)?;
+    if !path.exists() {
+        let path = path.display().to_string();
+        return Err(OpenError::Failed { path, said: "there is no such file".to_owned() }.into());
+    }
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(OpenError::from)?;
     conn.busy_timeout(BUSY).map_err(OpenError::from)?;
     let (found, wanted) = (schema::check(&conn)?, schema::VERSION);
     if found < wanted {
-        return Err(LookError::Older { found, wanted });
+        return Err(LookError::Older { path: path.display().to_string(), found, wanted });
     }
     Ok(conn)
 }

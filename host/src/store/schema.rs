@@ -228,20 +228,29 @@ pub(super) fn check(conn: &Connection) -> Result<usize, OpenError> {
     let tables: i64 = conn.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let fresh = tables == 0 && application == 0;
     if !fresh && application != APPLICATION_ID {
-        return Err(OpenError::NotOurs);
+        return Err(OpenError::NotOurs { path: path_of(conn) });
     }
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
     if version > MIGRATIONS.len() {
-        return Err(OpenError::Newer { found: version, known: MIGRATIONS.len() });
+        return Err(OpenError::Newer { path: path_of(conn), found: version, known: MIGRATIONS.len() });
     }
     Ok(version)
 }
 
+fn path_of(conn: &Connection) -> String {
+    conn.path().unwrap_or_default().to_owned()
+}
+
 /// Brings the file to today's schema.
 pub(super) fn migrate(conn: &mut Connection) -> Result<(), OpenError> {
+    migrate_to(conn, MIGRATIONS.len())
+}
+
+/// Brings the file to this schema, if it is older.
+pub(super) fn migrate_to(conn: &mut Connection, wanted: usize) -> Result<(), OpenError> {
     let version = check(conn)?;
-    for (next, migration) in (1_u32..).zip(MIGRATIONS).skip(version) {
+    for (next, migration) in (1_u32..).zip(MIGRATIONS).take(wanted).skip(version) {
         let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute_batch(migration)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;

@@ -41,6 +41,8 @@ pub(super) fn recover(
         buried += bury::bury(&transaction, sender, now, &mut moves)?;
     }
     moves.write(&transaction)?;
+    // The store's own number; a copy that `mag store backup` makes has none, and gets one when it is gone on with.
+    transaction.execute("INSERT OR IGNORE INTO meta VALUES ('store', ?1)", [fastrand::i64(1..)])?;
     transaction.commit()?;
     let recovered = Recovered {
         windows: windows::load(conn)?,
@@ -137,14 +139,16 @@ fn senders_with_work(conn: &Connection) -> Result<Vec<String>> {
 /// Returns one sentence for each row that does not balance.
 pub(super) fn verify(conn: &Connection) -> Result<Vec<String>> {
     let mut statement = conn.prepare(
-        "SELECT l.route, l.sender, accepted, open + held + waiting + frozen + told + dead + dropped,
-           open, (SELECT coalesce(sum(count), 0) FROM windows w WHERE w.route = l.route),
-           waiting, (SELECT coalesce(sum(count), 0) FROM queue q WHERE q.route = l.route AND q.sender = l.sender),
-           frozen, (SELECT coalesce(sum(g.count), 0) FROM deliveries d JOIN delivery_groups g ON g.delivery = d.id
-                    WHERE d.sender = l.sender AND g.route = l.route AND d.finished IS NULL),
+        "WITH w AS (SELECT route, sum(count) AS n FROM windows GROUP BY 1),
+           q AS (SELECT route, sender, sum(count) AS n FROM queue GROUP BY 1, 2),
+           f AS (SELECT g.route, d.sender, sum(g.count) AS n FROM deliveries d
+                 JOIN delivery_groups g ON g.delivery = d.id WHERE d.finished IS NULL GROUP BY 1, 2)
+         SELECT l.route, l.sender, accepted, open + held + waiting + frozen + told + dead + dropped,
+           open, coalesce(w.n, 0), waiting, coalesce(q.n, 0), frozen, coalesce(f.n, 0),
            EXISTS (SELECT 1 FROM routes r WHERE r.route = l.route AND ((l.sender = '' AND r.senders = '[]')
                     OR l.sender IN (SELECT value FROM json_each(r.senders))))
-         FROM ledger l",
+         FROM ledger l LEFT JOIN w ON w.route = l.route LEFT JOIN q ON q.route = l.route AND q.sender = l.sender
+           LEFT JOIN f ON f.route = l.route AND f.sender = l.sender",
     )?;
     let mut rows = statement.query([])?;
     let mut wrong = Vec::new();

@@ -7,6 +7,7 @@ use crate::group::{Window, group_id};
 use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 
+mod damage;
 mod escalations;
 mod file;
 mod full;

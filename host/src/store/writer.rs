@@ -4,14 +4,17 @@
 //! error of a commit means that nobody knows what is on disk, so the writer stops for good and mag comes back through recovery.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::full::{HELD_PAUSE, Held, is_full};
 use super::ledger::Moves;
+use super::mark::Mark;
 use super::reserve::Reserve;
 use super::room::{Room, RoomLog};
 use super::windows::Books;
@@ -74,6 +77,10 @@ pub(super) struct Writer {
     pub(super) reserve: Reserve,
     /// Commands that wait for room on the disk.
     pub(super) held: Option<Held>,
+    /// How far the store came, outside of it.
+    pub(super) mark: Mark,
+    /// The file, if there is one.
+    pub(super) path: Option<PathBuf>,
 }
 
 /// What a transaction did, kept apart until it is committed.
@@ -96,9 +103,44 @@ impl Writer {
         while let Some(batch) = self.next(&mut commands) {
             if let Err(error) = self.write(batch) {
                 tracing::error!(%error, "the store failed, what is on disk is unknown: stopping, start mag again");
-                self.failed.send_replace(Some(error.to_string()));
+                self.failed.send_replace(Some(self.explain(&error)));
+                // What is on disk stays as it is for the next start to look at.
+                if let Err(error) = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true) {
+                    tracing::debug!(%error, "the log may be emptied");
+                }
                 return;
             }
+        }
+        self.close();
+    }
+
+    /// An orderly stop: all of the log goes into the file, and what the file then is is noted.
+    fn close(mut self) {
+        let Some(path) = self.path else { return };
+        let emptied = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, bool>(0));
+        if let Err((_, error)) = self.conn.close() {
+            tracing::debug!(%error, "the store was not closed in order");
+            return;
+        }
+        match emptied {
+            Ok(false) => {
+                if let Err(error) = self.mark.stopped(&path) {
+                    tracing::debug!(%error, "cannot note how the store was left");
+                }
+            }
+            // Somebody still reads, or the disk is full; the next start goes on with the log.
+            left => tracing::debug!(?left, "the store keeps its log"),
+        }
+    }
+
+    /// What a person is told of an error that stops the store.
+    fn explain(&self, error: &rusqlite::Error) -> String {
+        let place = self.path.as_ref().map_or_else(|| ":memory:".to_owned(), |path| path.display().to_string());
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                format!("{place} is damaged: {error}; the next start looks at all of it")
+            }
+            _ => format!("{place}: {error}"),
         }
     }
 
@@ -154,6 +196,7 @@ impl Writer {
                     if self.held.is_none() {
                         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     }
+                    self.mark.committed(effects.seq);
                     return Ok(Some((effects, begun.elapsed())));
                 }
                 Err(error) if is_full(&error) => {

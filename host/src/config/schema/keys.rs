@@ -59,6 +59,12 @@ const STORE: &[Key] = &[
     key("ids", Count(1), "How many ids of messages are remembered, so that one that is sent again is counted once")
         .or("1000000"),
     key("ids_keep", Duration, "For how long").or(r#""24h""#),
+    key(
+        "on_damage",
+        Word(&["refuse", "replace"]),
+        "Whether mag refuses to start with a damaged store, or moves it aside and begins a new one",
+    )
+    .or(r#""refuse""#),
 ];
 
 const ADMIN: &[Key] = &[key("address", Text, "HOST:PORT, only on the loopback").or(r#""127.0.0.1:3051""#)];

@@ -168,7 +168,7 @@ fn unknown_keys() {
     check(
         "[store]\nsomething_else = 1",
         &expect![[r#"
-        mag.toml:2:1: error: unknown key `something_else` in [store], expected one of path, keep, ids, ids_keep
+        mag.toml:2:1: error: unknown key `something_else` in [store], expected one of path, keep, ids, ids_keep, on_damage
         something_else = 1
         ^"#]],
     );
@@ -372,7 +372,6 @@ fn what_a_later_version_has_is_refused_by_that_name() {
         }
     };
     not_yet("[[listen]]\naddress = \"a:1\"", &["allow"]);
-    not_yet("[store]\npath = \"a\"", &["on_damage"]);
     not_yet("[limits]\nconnections = 3", &["groups_per_source"]);
 }
 
@@ -402,7 +401,7 @@ fn the_caret_stands_under_its_spot_also_behind_tabs_and_wide_words() {
     check(
         "store = { \"größe\" = 1, keep = 30 }",
         &expect![[r#"
-        mag.toml:1:11: error: unknown key `größe` in [store], expected one of path, keep, ids, ids_keep
+        mag.toml:1:11: error: unknown key `größe` in [store], expected one of path, keep, ids, ids_keep, on_damage
         store = { "größe" = 1, keep = 30 }
                   ^
         mag.toml:1:31: error: `keep`: expected a duration like "30s", found integer

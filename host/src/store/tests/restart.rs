@@ -34,7 +34,7 @@ fn root() -> crate::config::Route {
 }
 
 impl Rig {
-    async fn open_window(&self, row: i64, group: &Group) {
+    pub(super) async fn open_window(&self, row: i64, group: &Group) {
         let window = Box::new(window(row, group, message(&group.text)));
         let opened = WindowChange::Opened { route: group.route.clone(), window };
         let changes = Changes { windows: vec![opened], ..Changes::default() };

@@ -66,13 +66,25 @@ pub(super) fn start(
 ) -> Result<(Store, Running, Recovered), OpenError> {
     let (routes, senders) = CONFIGS[config];
     let senders: Vec<String> = senders.iter().map(|&sender| sender.to_owned()).collect();
-    open_with(settings, &super::super::config(routes), &senders, clock, &|path| {
-        wal::rewrite(path)?;
-        if let Some(fs) = fs {
-            fs.note(Operation::Rewrite { part: Part::Wal });
+    let notes = fs.map(FaultFs::notes);
+    let watch: Watch = Arc::new(move |deed, bytes| {
+        if let Some(notes) = &notes {
+            notes(of_deed(deed, bytes));
         }
-        Ok(())
-    })
+    });
+    open_with(settings, &super::super::config(routes), &senders, clock, &watch)
+}
+
+/// What is done past SQLite, as an operation of the disk.
+fn of_deed(deed: mark::Deed, bytes: &[u8]) -> Operation {
+    let part = Part::Mark;
+    match deed {
+        mark::Deed::LogRewritten => Operation::Rewrite { part: Part::Wal },
+        mark::Deed::MarkMade => Operation::Open { part, created: true },
+        mark::Deed::MarkWritten => Operation::Write { part, offset: 0, bytes: bytes.into() },
+        mark::Deed::MarkSynced => Operation::Sync { part, folder: false },
+        mark::Deed::MarkRemoved => Operation::Delete { part, folder: true },
+    }
 }
 
 /// Plays a scenario over a database in `folder`, until its end or until the store stops.

@@ -1,0 +1,126 @@
+//! How a file is opened: whether it is whole, and whether it fits today's schema and this config.
+//!
+//! Nothing here writes a file that it refuses.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::damage::Before;
+use super::mark::{Deed, Mark, Watch};
+use super::reserve::Reserve;
+use super::{OpenError, Recovered, Routing, Settings, damage, full, is_busy, lock, schema, start, wal};
+use crate::clock;
+
+/// A file that is open and fits.
+pub(super) struct Opened {
+    pub(super) conn: Connection,
+    pub(super) reserve: Reserve,
+    pub(super) mark: Mark,
+    pub(super) routing: Routing,
+    pub(super) recovered: Recovered,
+}
+
+/// What a file shall fit.
+pub(super) struct Wanted<'a> {
+    pub(super) routing: &'a Routing,
+    pub(super) senders: &'a [String],
+    pub(super) clock: &'a clock::Clock,
+}
+
+/// Refuses what is no plain file: a folder holds no store, and whoever opens a pipe waits.
+///
+/// # Errors
+///
+/// Something else than a plain file is there.
+pub fn check_place(path: &Path) -> Result<(), OpenError> {
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let what = if found.is_dir() { "a folder" } else { "no plain file" };
+            Err(OpenError::NotAFile { path: path.display().to_string(), what })
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn open_file(settings: &Settings, wanted: &Wanted<'_>, watch: &Watch) -> Result<Opened, OpenError> {
+    let path = settings.path.as_deref();
+    let mut mark = Mark::beside(path, watch.clone())?;
+    let before = path.map(|path| damage::before(path, mark.left())).transpose()?.unwrap_or(Before::New);
+    if before == Before::New {
+        mark.forget()?;
+    }
+    let mut conn = settings.connect().map_err(|error| damage::explain(path, error.into()))?;
+    conn.set_prepared_statement_cache_capacity(64);
+    // What is refused is left as it is: SQLite would empty its log at the end. Of an empty log it takes the file away.
+    let keeps_log = path.is_some_and(|path| damage::log_bytes(path) > 0);
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
+    let mut reserve = None;
+    loop {
+        match damage::look_at(&conn, path, before, mark.left()) {
+            Err(OpenError::Sqlite(error)) if is_held_up(&error, settings, &mut reserve) => {}
+            looked => break looked.map_err(|error| damage::explain(path, error))?,
+        }
+    }
+    mark.unseal()?;
+    let (routing, recovered) = loop {
+        let settled = settle(&mut conn, settings, watch);
+        match settled.and_then(|()| fit(&mut conn, settings, wanted)) {
+            Err(OpenError::Sqlite(error)) if is_held_up(&error, settings, &mut reserve) => {}
+            fitted => break fitted.map_err(|error| damage::explain(path, error))?,
+        }
+    };
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    begin(&conn, &mut mark).map_err(|error| damage::explain(path, error.into()))?;
+    let reserve = reserve.unwrap_or_else(|| settings.reserve());
+    Ok(Opened { conn, reserve, mark, routing, recovered })
+}
+
+/// Whether trying again can help: somebody else has the file, or there is room now.
+fn is_held_up(error: &rusqlite::Error, settings: &Settings, reserve: &mut Option<Reserve>) -> bool {
+    // What a start writes is little, and deliveries cannot go on without it.
+    if full::is_full(error) {
+        return reserve.get_or_insert_with(|| settings.reserve()).give();
+    }
+    if is_busy(error) {
+        tracing::warn!("the store is locked by another program; waiting until it can be written");
+    }
+    is_busy(error)
+}
+
+/// Makes certain that what the file holds is on the disk, before anything is added to it.
+fn settle(conn: &mut Connection, settings: &Settings, watch: &Watch) -> Result<(), OpenError> {
+    let Some(path) = &settings.path else { return Ok(()) };
+    // While this is open no other program adds to the WAL.
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let log = lock::beside(path, "-wal");
+    wal::rewrite(&log).map_err(|source: io::Error| OpenError::File { path: log.display().to_string(), source })?;
+    watch(Deed::LogRewritten, &[]);
+    Ok(transaction.rollback()?)
+}
+
+/// Brings the file to today's schema and to this config; tries for as long as SQLite's busy timeout.
+fn fit(conn: &mut Connection, settings: &Settings, wanted: &Wanted<'_>) -> Result<(Routing, Recovered), OpenError> {
+    conn.pragma_update(None, "journal_mode", "WAL")?;
+    conn.pragma_update(None, "synchronous", "FULL")?;
+    schema::migrate(conn)?;
+    let named = damage::store_number(conn)?.is_some();
+    let fitted = start::recover(conn, wanted.routing, wanted.senders, settings.ids, wanted.clock)?;
+    if !named {
+        // Its number is in the file itself, whatever becomes of the log.
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_row| Ok(()))?;
+    }
+    Ok(fitted)
+}
+
+/// From now on commits are noted outside of the store too.
+fn begin(conn: &Connection, mark: &mut Mark) -> rusqlite::Result<()> {
+    let commit = damage::last_commit(conn)?;
+    if let Some(store) = damage::store_number(conn)? {
+        mark.begin(store, commit);
+    }
+    Ok(())
+}
