@@ -136,8 +136,7 @@ impl FaultFs {
         self.control.push(operation);
     }
 
-    /// Does the same for as long as somebody may do it.
-    #[must_use]
+    /// Does the same, for somebody who outlives this.
     pub fn notes(&self) -> impl Fn(Operation) + Send + Sync + 'static {
         let control = Arc::clone(&self.control);
         move |operation| control.push(operation)

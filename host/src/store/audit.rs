@@ -15,7 +15,8 @@ pub(super) fn pages(conn: &Connection, what: &str) -> Result<Vec<String>> {
     let mut statement = conn.prepare(&format!("PRAGMA integrity_check({what})"))?;
     let mut said = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>>>()?;
     said.retain(|line| line != "ok");
-    Ok(said)
+    // Under a heading of its own for each database, of which there is one.
+    Ok(said.into_iter().map(|line| line.trim_start_matches("*** in database main ***\n").replace('\n', "; ")).collect())
 }
 
 /// What has ended: dead letters are kept until a person decides, so that their rows hold exactly what the ledger says;

@@ -128,8 +128,8 @@ fn look(conn: &Connection, path: &Path, version: usize) -> Result<Option<String>
         return Ok(Some(wrong));
     }
     let mut wrong = integrity(conn, bytes)?;
-    // The check says it of a page that the disk does not give; that page may be as it should.
-    if let Some(said) = wrong.iter().find(|line| is_io_error(line)) {
+    // A page that could not be read may be as it should.
+    if let Some(said) = wrong.iter().find_map(|line| unread(line)) {
         return Err(OpenError::Failed { path: path.display().to_string(), said: format!("it cannot be read: {said}") });
     }
     if wrong.is_empty() {
@@ -242,10 +242,13 @@ fn by_table(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     Ok(Vec::new())
 }
 
-/// Whether a line of SQLite's check says that a page could not be read at all (`SQLITE_IOERR`).
-fn is_io_error(line: &str) -> bool {
-    let code = line.rsplit_once("error code=").and_then(|(_, code)| code.parse::<u32>().ok());
-    code.is_some_and(|code| code & 0xff == 10)
+/// What SQLite's check says of a page that could not be read: the disk did not give it, or there was no memory for it.
+fn unread(line: &str) -> Option<&str> {
+    line.split("; ").find(|said| match said.rsplit_once("error code=") {
+        // All but SQLITE_CORRUPT.
+        Some((_, code)) => code.parse::<u32>().is_ok_and(|code| code & 0xff != 11),
+        None => said.contains("failed to get page"),
+    })
 }
 
 /// What no run of mag writes into a group's columns.

@@ -32,7 +32,9 @@ pub(super) struct Lock {
 impl Lock {
     /// Of a file that is somebody else's nothing is left beside it.
     pub(super) fn undo(self) {
-        if self.made && let Err(error) = fs::remove_file(&self.path) {
+        if self.made
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::debug!(%error, "cannot remove {}", self.path.display());
         }
     }
