@@ -187,6 +187,18 @@ fn replay_state(replay: &str) {
     assert_eq!(tally.into_inner().unwrap_or_else(PoisonError::into_inner).wrong, Vec::<String>::new());
 }
 
+/// Else a power loss could leave the hash of a file that was written since.
+#[test]
+fn the_mark_of_a_stop_is_taken_back_for_good_before_the_store_is_written() {
+    let bench = Bench::new();
+    bench.reopen(&Image::default(), 0).expect("a new store");
+    let log = bench.recovery(&bench.left(), 0).log;
+    let first = |what: &dyn Fn(&Operation) -> bool| log.iter().position(what).expect("it is done");
+    let taken_back = first(&|operation| matches!(operation, Operation::Sync { part: Part::Mark, .. }));
+    let written = first(&|operation| matches!(operation, Operation::Write { part: Part::Database | Part::Wal, .. }));
+    assert!(taken_back < written, "{taken_back} and {written}");
+}
+
 #[test]
 fn a_disk_that_lies_about_its_syncs_is_caught() {
     let mut oracle = Oracle::play(Scenario::number(1));

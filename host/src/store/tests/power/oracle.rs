@@ -65,6 +65,11 @@ impl Bench {
         std::fs::File::options().write(true).open(&self.path)?.set_modified(written)
     }
 
+    /// What lies on the disk now.
+    pub(super) fn left(&self) -> Image {
+        Image::read(&self.path).expect("the files read")
+    }
+
     /// Returns how much was logged when the store was open, and when the message was answered.
     fn open(&self, settings: &Settings, config: usize, fs: Option<&FaultFs>) -> Result<[usize; 2], String> {
         let logged = || fs.map_or(0, FaultFs::logged);
