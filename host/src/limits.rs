@@ -124,7 +124,7 @@ pub const WAL_BYTES: u64 = 16 * 1024 * 1024;
 /// A larger store is not read to its end at a stop and a start only to see that its bytes are the same.
 pub const HASHED_STORE_BYTES: u64 = 256 * 1024 * 1024;
 /// A larger store is checked after a crash as far as a bounded time allows.
-pub const CHECKED_STORE_BYTES: u64 = 64 * 1024 * 1024;
+pub const CHECKED_STORE_BYTES: u64 = 16 * 1024 * 1024;
 /// Room kept on the disk for deliveries: some hundreds of them, while nothing new is taken in.
 pub const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
 /// What is given up of it at a time: room for a transaction of deliveries, and little for whoever fills the disk.

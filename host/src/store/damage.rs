@@ -127,7 +127,7 @@ fn look(conn: &Connection, path: &Path, version: usize) -> Result<Option<String>
     if let Some(wrong) = tables(conn, version)? {
         return Ok(Some(wrong));
     }
-    let mut wrong = integrity(conn, bytes)?;
+    let mut wrong = long(conn, bytes)?;
     // A page that could not be read may be as it should.
     if let Some(said) = wrong.iter().find_map(|line| unread(line)) {
         return Err(OpenError::Failed { path: path.display().to_string(), said: format!("it cannot be read: {said}") });
@@ -137,9 +137,6 @@ fn look(conn: &Connection, path: &Path, version: usize) -> Result<Option<String>
     }
     if wrong.is_empty() {
         wrong = start::verify(conn)?;
-    }
-    if wrong.is_empty() && bytes <= limits::CHECKED_STORE_BYTES {
-        wrong = audit::ended(conn)?;
     }
     Ok(wrong.into_iter().next())
 }
@@ -188,10 +185,12 @@ fn shape(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     parts.collect()
 }
 
-/// SQLite's own check. Of a large file it takes the tables that matter most first, and as much as time allows.
-fn integrity(conn: &Connection, bytes: u64) -> rusqlite::Result<Vec<String>> {
+/// What takes the longer the more history there is: SQLite's own check, and what has ended. Of a large file SQLite takes
+/// the tables that matter most first, and all of it as far as time allows.
+fn long(conn: &Connection, bytes: u64) -> rusqlite::Result<Vec<String>> {
     if bytes <= limits::CHECKED_STORE_BYTES {
-        return audit::pages(conn, &limits::DAMAGES.to_string());
+        let wrong = audit::pages(conn, &limits::DAMAGES.to_string())?;
+        return if wrong.is_empty() { audit::ended(conn) } else { Ok(wrong) };
     }
     let interrupt = conn.get_interrupt_handle();
     let (done, over) = mpsc::sync_channel::<()>(1);
@@ -239,7 +238,7 @@ fn by_table(conn: &Connection) -> rusqlite::Result<Vec<String>> {
             return Ok(wrong);
         }
     }
-    Ok(Vec::new())
+    audit::ended(conn)
 }
 
 /// What SQLite's check says of a page that could not be read: the disk did not give it, or there was no memory for it.

@@ -141,8 +141,8 @@ pub(super) fn verify(conn: &Connection) -> Result<Vec<String>> {
     let mut statement = conn.prepare(
         "WITH w AS (SELECT route, sum(count) AS n FROM windows GROUP BY 1),
            q AS (SELECT route, sender, sum(count) AS n FROM queue GROUP BY 1, 2),
-           f AS (SELECT g.route, d.sender, sum(g.count) AS n FROM deliveries d
-                 JOIN delivery_groups g ON g.delivery = d.id WHERE d.finished IS NULL GROUP BY 1, 2)
+           f AS (SELECT g.route, d.sender, sum(g.count) AS n FROM deliveries d INDEXED BY deliveries_unfinished
+                 CROSS JOIN delivery_groups g ON g.delivery = d.id WHERE d.finished IS NULL GROUP BY 1, 2)
          SELECT l.route, l.sender, accepted, open + held + waiting + frozen + told + dead + dropped,
            open, coalesce(w.n, 0), waiting, coalesce(q.n, 0), frozen, coalesce(f.n, 0),
            EXISTS (SELECT 1 FROM routes r WHERE r.route = l.route AND ((l.sender = '' AND r.senders = '[]')
