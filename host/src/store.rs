@@ -4,7 +4,6 @@
 //! for the answer, which never comes before the commit returned. Reading at a start happens before the thread exists.
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;

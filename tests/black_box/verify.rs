@@ -41,6 +41,6 @@ fn a_count_that_was_changed_by_hand_is_found() {
 fn a_damaged_file_and_one_that_is_not_there_are_said() {
     let home = Home::with("").file("broken.db", &[b"SQLite format 3\0".as_slice(), &[7; 5_000]].concat());
     home.runs(&["verify", "broken.db"]).must_fail_with(1, &["mag: the store broken.db is damaged: "]);
-    home.runs(&["verify"]).must_fail_with(1, &["mag: mag.db: "]);
+    home.runs(&["verify"]).must_fail_with(1, &["mag: cannot use the store mag.db: there is no such file"]);
     Home::with("[store]\npath = \":memory:\"\n").runs(&["verify"]).must_fail_with(2, &["there is no file to verify"]);
 }

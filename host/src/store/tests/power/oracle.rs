@@ -56,7 +56,7 @@ impl Bench {
 
     /// Writes an image. A power loss may take the time of a file's last change, and keep the change: the hardest to tell
     /// apart from damage is a time that the mark knows.
-    fn place(&self, image: &Image) -> io::Result<()> {
+    fn place(&self, image: &Image) -> std::io::Result<()> {
         image.write(&self.path)?;
         let left = image.0.get(&Part::Mark).and_then(|mark| mark::Left::read(&String::from_utf8_lossy(mark)));
         let (Some(stopped), true) = (left.and_then(|left| left.stopped), self.path.exists()) else { return Ok(()) };
