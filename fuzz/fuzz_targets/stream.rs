@@ -18,6 +18,11 @@ fn transcript(bytes: &[u8], sizes: &[usize]) -> String {
             let (used, step) = decoder.next(&held);
             assert!(used <= held.len());
             let (more, ended) = (step == Step::NeedMore, matches!(step, Step::Close(_) | Step::End));
+            if let Step::Message(message) = &step
+                && let Some(envelope) = message.envelope
+            {
+                out.push_str(&format!("{:?}\n", envelope.open(message.text, limits::TEXT_BYTES)));
+            }
             if !matches!(step, Step::NeedMore | Step::Nothing) {
                 out.push_str(&format!("{step:?}\n"));
             }

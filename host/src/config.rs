@@ -117,6 +117,10 @@ pub enum Protocol {
     Ndjson,
     /// HTTP/1.1 and HTTP/2.
     Http,
+    /// Syslog of either RFC.
+    Syslog,
+    /// RELP.
+    Relp,
 }
 
 /// A certificate with its key, read again when the files change.

@@ -45,6 +45,8 @@ pub const FREE_BYTES: usize = 4 * 1024;
 pub const DETECT_BYTES: usize = 64;
 /// A classic command; a longer line is no command, and the reply quotes this much of it.
 pub const COMMAND_BYTES: usize = 1024;
+/// A syslog message with its header; RELP's own limit. Of a longer one this much is read and the rest goes by.
+pub const SYSLOG_FRAME_BYTES: usize = 128 * 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
 /// What comes before the first byte of a protocol: the PROXY header and the TLS handshake.

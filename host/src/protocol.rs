@@ -13,6 +13,8 @@ mod detect;
 pub mod go_quote;
 pub mod http;
 pub mod ndjson;
+pub mod relp;
+pub mod syslog;
 mod text;
 
 pub use detect::{Spoken, detect};
@@ -36,6 +38,8 @@ pub struct Parsed<'a> {
     pub ignored_keys: u64,
     /// What most messages do not have.
     pub extra: Option<Box<Extra<'a>>>,
+    /// A syslog message says it instead: `text` holds more than the text then, and is to be opened.
+    pub envelope: Option<syslog::Envelope>,
     /// By what it is known again when it comes a second time.
     pub identity: Option<Box<Identity<'a>>>,
 }
@@ -62,6 +66,7 @@ impl<'a> Parsed<'a> {
             time: None,
             ignored_keys: 0,
             extra: None,
+            envelope: None,
             identity: None,
         }
     }
@@ -113,6 +118,21 @@ pub enum Form {
     Text,
     /// The whole line.
     Line,
+    /// What stands behind the date of a syslog message, and what stood before it.
+    Syslog(syslog::Envelope),
+}
+
+impl Form {
+    /// A number for each.
+    #[must_use]
+    #[inline]
+    pub fn number(self) -> u16 {
+        match self {
+            Self::Text => 0,
+            Self::Line => 1,
+            Self::Syslog(envelope) => 2 + envelope.number(),
+        }
+    }
 }
 
 /// The next message as it stands there, not looked into: equal ones mean the same.
@@ -122,6 +142,8 @@ pub struct Raw<'a> {
     pub bytes: &'a [u8],
     /// What that is.
     pub form: Form,
+    /// When it happened, when the client said so: equal messages may differ in it.
+    pub time: Option<Millis>,
     /// How many bytes of the input it takes.
     pub used: usize,
 }
@@ -172,6 +194,8 @@ enum Speaks {
     Unknown,
     Classic(classic::Decoder),
     Ndjson(ndjson::Decoder),
+    Syslog(syslog::Decoder),
+    Relp(relp::Decoder),
 }
 
 impl Decoder {
@@ -200,6 +224,8 @@ impl Decoder {
             Speaks::Unknown => (0, Step::NeedMore),
             Speaks::Classic(decoder) => decoder.next(input),
             Speaks::Ndjson(decoder) => decoder.next(input),
+            Speaks::Syslog(decoder) => decoder.next(input),
+            Speaks::Relp(decoder) => decoder.next(input),
         }
     }
 
@@ -211,6 +237,8 @@ impl Decoder {
             Speaks::Unknown => None,
             Speaks::Classic(decoder) => decoder.raw(input),
             Speaks::Ndjson(decoder) => decoder.raw(input),
+            Speaks::Syslog(decoder) => decoder.raw(input),
+            Speaks::Relp(_) => None,
         }
     }
 
@@ -218,9 +246,10 @@ impl Decoder {
     #[inline]
     pub fn pass(&mut self) {
         match &mut self.speaks {
-            Speaks::Unknown => {}
+            Speaks::Unknown | Speaks::Relp(_) => {}
             Speaks::Classic(decoder) => decoder.pass(),
             Speaks::Ndjson(decoder) => decoder.pass(),
+            Speaks::Syslog(decoder) => decoder.pass(),
         }
     }
 
@@ -230,6 +259,8 @@ impl Decoder {
             Speaks::Unknown => Last::Nothing,
             Speaks::Classic(decoder) => decoder.finish(rest),
             Speaks::Ndjson(decoder) => decoder.finish(rest),
+            Speaks::Syslog(decoder) => decoder.finish(rest),
+            Speaks::Relp(decoder) => decoder.finish(rest),
         }
     }
 
@@ -240,6 +271,8 @@ impl Decoder {
                 Speaks::Classic(classic::Decoder::new(self.text_bytes))
             }
             Spoken::Ndjson => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
+            Spoken::Syslog => Speaks::Syslog(syslog::Decoder::new()),
+            Spoken::Relp => Speaks::Relp(relp::Decoder::new()),
         };
     }
 }

@@ -105,11 +105,13 @@ fn address(value: &Value<'_>) -> Option<(String, Socket)> {
 }
 
 fn protocol(value: &Value<'_>) -> Option<Protocol> {
-    choice(value, &["auto", "classic", "ndjson", "http"], |word| match word {
+    choice(value, &["auto", "classic", "ndjson", "http", "syslog", "relp"], |word| match word {
         "auto" => Some(Protocol::Auto),
         "classic" => Some(Protocol::Classic),
         "ndjson" => Some(Protocol::Ndjson),
         "http" => Some(Protocol::Http),
+        "syslog" => Some(Protocol::Syslog),
+        "relp" => Some(Protocol::Relp),
         _ => None,
     })
 }

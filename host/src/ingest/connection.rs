@@ -362,7 +362,7 @@ impl Reader<'_> {
     fn recall(&mut self, bytes: &[u8], merger: &mut Merger, now: Millis) -> (usize, Option<usize>) {
         let (mut at, mut messages, mut unknown) = (0, 0, None);
         while let Some(raw) = bytes.get(at..).and_then(|rest| self.decoder.raw(rest)) {
-            if !merger.recall(raw.bytes, raw.form, now) {
+            if !merger.recall(raw.bytes, raw.form, raw.time.unwrap_or(now)) {
                 unknown = (raw.form == Form::Line).then_some(raw.bytes.len());
                 break;
             }

@@ -73,7 +73,7 @@ impl Decoder {
         let Expects::Command = self.expects else { return None };
         let rest = input.strip_prefix(COMMON)?;
         let at = memchr(b'\n', rest).filter(|at| *at <= self.text_bytes)?;
-        Some(Raw { bytes: trim(rest.get(..at)?), form: Form::Text, used: COMMON.len() + at + 1 })
+        Some(Raw { bytes: trim(rest.get(..at)?), form: Form::Text, time: None, used: COMMON.len() + at + 1 })
     }
 
     /// That message is taken.

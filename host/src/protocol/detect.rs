@@ -12,6 +12,10 @@ pub enum Spoken {
     Classic,
     /// One JSON object a line.
     Ndjson,
+    /// Syslog of either RFC.
+    Syslog,
+    /// RELP, by its first command.
+    Relp,
     /// HTTP/1.1.
     Http,
     /// HTTP/2, by its preface.
@@ -25,6 +29,11 @@ const HTTP: [&[u8]; 8] = [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"OP
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4), as far as no other protocol begins so.
 const HTTP2: &[u8] = b"PRI * HTTP/2.0\r\n";
 
+/// What follows the number of the first frame of RELP.
+const RELP: &[u8] = b"open ";
+/// A count of octets has fewer digits.
+const COUNT_DIGITS: usize = 10;
+
 /// What `input`, the beginning of a connection, speaks; `None` while more bytes are needed to tell.
 ///
 /// A line end before anything else is classic's empty command, which is answered at once.
@@ -37,12 +46,38 @@ pub fn detect(input: &[u8]) -> Option<Spoken> {
     match rest {
         [] if !is_all => None,
         [b'{', ..] => Some(Spoken::Ndjson),
+        [b'<' | b'0'..=b'9', ..] if blanks == 0 => numbered(rest),
         // A handshake record of SSL 3.0 or later (RFC 8446 section 5.1).
         [0x16, 0x03, ..] => Some(Spoken::Tls),
         [0x16] if !is_all => None,
         _ if HTTP.iter().any(|method| rest.starts_with(method)) => Some(Spoken::Http),
         _ if rest.starts_with(HTTP2) => Some(Spoken::Http2),
         _ if HTTP.iter().chain([&HTTP2]).any(|start| start.starts_with(rest)) && !is_all => None,
+        _ => Some(Spoken::Classic),
+    }
+}
+
+/// What begins with a number: a priority, or the count of octets before one.
+fn numbered(input: &[u8]) -> Option<Spoken> {
+    let counted = input.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let rest = input.get(counted..).unwrap_or_default();
+    let rest = match rest {
+        _ if counted == 0 => rest,
+        [] | [b' '] if counted < COUNT_DIGITS => return None,
+        [b' ', rest @ ..] if counted < COUNT_DIGITS => rest,
+        _ => return Some(Spoken::Classic),
+    };
+    if counted > 0 && RELP.starts_with(rest) {
+        return None;
+    }
+    if counted > 0 && rest.starts_with(RELP) {
+        return Some(Spoken::Relp);
+    }
+    let Some(rest) = rest.strip_prefix(b"<") else { return Some(Spoken::Classic) };
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    match rest.get(digits) {
+        Some(b'>') if (1..=3).contains(&digits) => Some(Spoken::Syslog),
+        None if digits <= 3 => None,
         _ => Some(Spoken::Classic),
     }
 }
@@ -68,5 +103,19 @@ mod tests {
         told(b"\x16", None);
         told(b"\x16\x03\x01", Some(Spoken::Tls));
         told(b"\x00", Some(Spoken::Classic));
+        told(b"<13>hello", Some(Spoken::Syslog));
+        told(b"<13", None);
+        told(b"<1333", Some(Spoken::Classic));
+        told(b"<>", Some(Spoken::Classic));
+        told(b"<html>", Some(Spoken::Classic));
+        told(b"12 <191>1", Some(Spoken::Syslog));
+        told(b"12 ", None);
+        told(b"123456789", None);
+        told(b"1 open 85 relp_version=0", Some(Spoken::Relp));
+        told(b"1 ope", None);
+        told(b"1 opx", Some(Spoken::Classic));
+        told(b"1234567890", Some(Spoken::Classic));
+        told(b"12\n", Some(Spoken::Classic));
+        told(b"12 a", Some(Spoken::Classic));
     }
 }

@@ -73,7 +73,7 @@ impl Decoder {
             return None;
         }
         let at = self.scanned + memchr(b'\n', input.get(self.scanned..)?)?;
-        Some(Raw { bytes: input.get(..at)?, form: Form::Line, used: at + 1 })
+        Some(Raw { bytes: input.get(..at)?, form: Form::Line, time: None, used: at + 1 })
     }
 
     /// That line is taken.
@@ -163,6 +163,7 @@ fn parsed<'a>(fields: Fields<'a>, kept: &'a mut String, text_bytes: usize, repla
         time: fields.time,
         ignored_keys: fields.ignored,
         extra: (extra != Extra::default()).then(|| Box::new(extra)),
+        envelope: None,
         identity: fields.id.map(|id| Box::new(Identity { id, line: 0 })),
     }
 }

@@ -2,14 +2,21 @@
 
 use std::fmt::Write as _;
 
-use super::{Decoder, Last, Parsed, Step};
+use super::syslog::Opened;
+use super::{Decoder, Form, Last, Parsed, Raw, Spoken, Step};
 use crate::limits;
 
 mod any_bytes;
+mod relp;
+mod syslog;
 
 /// Everything a decoder makes of `bytes` that come in pieces of the given sizes, the sizes used again and again.
 fn decode(bytes: &[u8], sizes: &[usize], text_bytes: usize) -> String {
-    let mut decoder = Decoder::new(text_bytes);
+    decode_by(Decoder::new(text_bytes), bytes, sizes)
+}
+
+/// The same with a decoder that may know already what is spoken.
+fn decode_by(mut decoder: Decoder, bytes: &[u8], sizes: &[usize]) -> String {
     let (mut out, mut held, mut rest) = (String::new(), Vec::new(), bytes);
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {
@@ -17,7 +24,13 @@ fn decode(bytes: &[u8], sizes: &[usize], text_bytes: usize) -> String {
         held.extend_from_slice(&rest[..size]);
         rest = &rest[size..];
         loop {
+            let raw = decoder.raw(&held);
             let (used, step) = decoder.next(&held);
+            if let Some(Raw { bytes, form: Form::Syslog(envelope), time, used: taken }) = raw {
+                let Step::Message(message) = &step else { panic!("{step:?} is not what was shown") };
+                let shown = (bytes, Some(envelope), time, taken);
+                assert_eq!((message.text, message.envelope, message.time, used), shown);
+            }
             let more = step == Step::NeedMore;
             let closed = matches!(step, Step::Close(_) | Step::End);
             show(&mut out, step);
@@ -53,6 +66,11 @@ fn show(out: &mut String, step: Step<'_>) {
 }
 
 fn in_words(message: &Parsed<'_>) -> String {
+    if let Some(envelope) = message.envelope {
+        let Opened { text, extra, truncated } = envelope.open(message.text, limits::TEXT_BYTES);
+        let (extra, truncated) = (Some(Box::new(extra)), truncated || message.truncated);
+        return in_words(&Parsed { time: message.time, extra, ..Parsed::plain(text, message.severity, truncated) });
+    }
     let mut words = match message.text {
         text if text.len() > 100 => format!("{} bytes", text.len()),
         text => format!("{:?}", String::from_utf8_lossy(text)),
@@ -61,7 +79,7 @@ fn in_words(message: &Parsed<'_>) -> String {
     if let Some(severity) = message.severity {
         say("severity", &severity);
     }
-    if let Some(extra) = &message.extra {
+    if let Some(extra) = message.extra.as_deref() {
         if extra.kind.is_some() {
             say("kind", &extra.kind());
         }
@@ -87,6 +105,15 @@ fn in_words(message: &Parsed<'_>) -> String {
         say("ignored", &message.ignored_keys);
     }
     words
+}
+
+/// The same steps with a listener that names its protocol.
+#[track_caller]
+fn check_speaking(spoken: Spoken, input: impl AsRef<[u8]>, expect: &str) {
+    let input = input.as_ref();
+    let decoded = |sizes: &[usize]| decode_by(Decoder::speaking(spoken, usize::MAX), input, sizes);
+    assert_eq!(decoded(&[usize::MAX]).lines().collect::<Vec<_>>(), expect.lines().collect::<Vec<_>>());
+    assert_eq!(decoded(&[1]), decoded(&[usize::MAX]), "byte by byte");
 }
 
 /// The same steps whether the bytes come at once, one by one, or cut in two at every place.

@@ -38,8 +38,12 @@ const FILE: &[Key] = &[
 const LISTEN: &[Key] = &[
     key("address", Text, "HOST:PORT, unix:PATH, or systemd:NAME for a socket that the service manager gives")
         .required(),
-    key("protocol", Word(&["auto", "classic", "ndjson", "http"]), "auto: told apart by the first bytes")
-        .or(r#""auto""#),
+    key(
+        "protocol",
+        Word(&["auto", "classic", "ndjson", "http", "syslog", "relp"]),
+        "auto: told apart by the first bytes",
+    )
+    .or(r#""auto""#),
     key("tls", One("tls"), "TLS on this port; the files are read again when they change"),
     key("token", One("secret"), "What HTTP requests must bring, as Authorization: Bearer TOKEN"),
     key("labels", TextTable, "Labels for every message that comes in here and does not have them"),

@@ -135,9 +135,10 @@ impl Known {
         now: Millis,
     ) -> Option<Parsed<'p>> {
         let times = Times::at(message.time.unwrap_or(now), message.count);
-        let about = match line {
-            Some(_) => self.about(Form::Line, None, false),
-            None => self.about(Form::Text, message.severity.map(|severity| severity as u8), message.truncated),
+        let about = match (line, message.envelope) {
+            (Some(_), _) => self.about(Form::Line, None, false),
+            (None, Some(envelope)) => self.about(Form::Syslog(envelope), None, message.truncated),
+            (None, None) => self.about(Form::Text, message.severity.map(|severity| severity as u8), message.truncated),
         };
         let extra = if line.is_some() { None } else { message.extra.as_deref() };
         let bytes = line.unwrap_or(message.text);
@@ -250,7 +251,7 @@ impl Known {
     #[inline]
     fn about(&self, form: Form, severity: Option<u8>, truncated: bool) -> About {
         let severity = severity.map_or(0, |severity| u64::from(severity) + 1);
-        u64::from(self.peer) << 32 | severity << 16 | (form as u64) << 8 | u64::from(truncated)
+        u64::from(self.peer) << 32 | severity << 24 | u64::from(form.number()) << 8 | u64::from(truncated)
     }
 
     #[inline]

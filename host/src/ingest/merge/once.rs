@@ -10,6 +10,7 @@ use hashbrown::hash_table::{Entry as Place, HashTable};
 use super::spelling::{Odd, spell};
 use crate::limits;
 use crate::message::{Entry, Identified, Millis, Severity};
+use crate::protocol::syslog::Envelope;
 use crate::protocol::{Extra, Identity, Parsed};
 
 /// Different messages, each with its count.
@@ -32,6 +33,7 @@ struct Slot {
     severity: Option<Severity>,
     truncated: bool,
     extra: Option<Box<Extra<'static>>>,
+    envelope: Option<Envelope>,
     count: u64,
     first_seen: Millis,
     last_seen: Millis,
@@ -107,7 +109,8 @@ impl Once {
         self.table.clear();
         self.bytes = 0;
         let entry = |slot: Slot| {
-            let parsed = Parsed { extra: slot.extra, ..Parsed::plain(&slot.text, slot.severity, slot.truncated) };
+            let Slot { extra, envelope, .. } = slot;
+            let parsed = Parsed { extra, envelope, ..Parsed::plain(&slot.text, slot.severity, slot.truncated) };
             let spelled = spell(parsed, peer, text_bytes);
             odd.replaced += if spelled.replaced { slot.count } else { 0 };
             odd.truncated += if spelled.cut { slot.count } else { 0 };
@@ -137,6 +140,7 @@ impl Slot {
             severity: message.severity,
             truncated: message.truncated,
             extra: message.extra.map(|extra| Box::new(extra.into_owned())),
+            envelope: message.envelope,
             count: message.count,
             first_seen: time,
             last_seen: time,
@@ -148,6 +152,7 @@ impl Slot {
             && self.severity == message.severity
             && self.truncated == message.truncated
             && self.extra.as_deref() == message.extra.as_deref()
+            && self.envelope == message.envelope
     }
 }
 

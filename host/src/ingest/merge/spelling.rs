@@ -11,9 +11,9 @@ const TRUNCATED_LABEL: &str = "truncated";
 /// A message, and what became of its bytes.
 pub(super) struct Spelled {
     pub(super) message: Message,
-    /// Its text was not UTF-8.
+    /// It was not UTF-8.
     pub(super) replaced: bool,
-    /// Its text is longer than allowed only since its bad bytes are replaced.
+    /// Its text is longer than allowed, and only here that shows.
     pub(super) cut: bool,
 }
 
@@ -35,6 +35,15 @@ impl Odd {
 
 /// What `parsed` says, as a message of `peer` where it names no source; no text is longer than `text_bytes`.
 pub(super) fn spell(parsed: Parsed<'_>, peer: &str, text_bytes: usize) -> Spelled {
+    if let Some(envelope) = parsed.envelope {
+        let opened = envelope.open(parsed.text, text_bytes);
+        let truncated = opened.truncated || parsed.truncated;
+        let plain = Parsed::plain(opened.text, parsed.severity, truncated);
+        let spelled = spell(Parsed { extra: Some(Box::new(opened.extra)), ..plain }, peer, text_bytes);
+        let replaced = str::from_utf8(parsed.text).is_err();
+        let cut = spelled.cut || opened.truncated && !parsed.truncated;
+        return Spelled { replaced, cut, ..spelled };
+    }
     let (mut replaced, mut cut) = (false, false);
     let text = match str::from_utf8(parsed.text) {
         Ok(text) => text.to_owned(),

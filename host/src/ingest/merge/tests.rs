@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use super::{Merged, Merger};
 use crate::limits;
 use crate::message::{Entry, Learned, Message, Severity};
-use crate::protocol::{Extra, Form, Identity, Parsed};
+use crate::protocol::syslog::message;
+use crate::protocol::{Decoder, Extra, Form, Identity, Parsed, Spoken};
 
 const MUCH: usize = 1 << 20;
 
@@ -116,6 +117,55 @@ fn what_is_not_utf8_is_replaced_counted_and_still_bounded() {
             assert_eq!(entries[1].message.labels.get("truncated"), Some("true"));
         }
     }
+}
+
+#[test]
+fn copies_of_a_syslog_message_are_one_whatever_their_dates() {
+    for room in [0, MUCH] {
+        let mut pair = Pair::new(room);
+        for second in 10..20 {
+            pair.add(message(format!("<34>Oct 11 22:14:{second} web-1 su[7]: failed").as_bytes()), 1);
+            pair.add(message(format!("<35>Oct 11 22:14:{second} web-1 su[7]: failed").as_bytes()), 1);
+        }
+        pair.add(message(b"<34>Oct 11 22:14:15 app: too long a text"), 1);
+        pair.add(message(b"<34>Oct 11 22:14:15 \xff app: a"), 1);
+        let (entries, merged) = pair.drain();
+        let of = |e: &Entry| (e.message.text.clone(), e.count, e.message.severity, e.message.source.clone());
+        let told: Vec<_> = entries.iter().map(of).collect();
+        let told: Vec<_> =
+            told.iter().map(|(text, count, severity, source)| (&**text, *count, *severity, &**source)).collect();
+        let expect = [
+            ("failed", 10, Some(Severity::Critical), "web-1"),
+            ("failed", 10, Some(Severity::Error), "web-1"),
+            ("too long", 1, Some(Severity::Critical), "10.0.0.1"),
+            ("a", 1, Some(Severity::Critical), "\u{fffd}"),
+        ];
+        assert_eq!(told, expect);
+        assert_eq!((merged.odd.truncated, merged.odd.replaced), (1, 1));
+        let labels = |at: usize| entries[at].message.labels.iter().collect::<Vec<_>>();
+        assert_eq!(labels(0), [("app", "su"), ("facility", "auth"), ("host", "web-1"), ("pid", "7")]);
+        assert_eq!(labels(2), [("app", "app"), ("facility", "auth"), ("truncated", "true")]);
+    }
+}
+
+#[test]
+fn a_syslog_message_that_came_before_is_known_behind_its_date() {
+    let raw = |line: &'static [u8]| {
+        let raw = Decoder::speaking(Spoken::Syslog, 99).raw(line).unwrap();
+        (raw.bytes, raw.form, raw.time.unwrap_or(7))
+    };
+    let mut pair = Pair::new(MUCH);
+    pair.add(message(b"<34>1 2024-05-01T12:00:00Z h a - - - a"), 1);
+    let mut again = |line| {
+        let (bytes, form, time) = raw(line);
+        pair.merger.recall(bytes, form, time)
+    };
+    assert!(again(b"<34>1 2024-05-01T12:00:01Z h a - - - a\n"));
+    assert!(again(b"38 <34>1 2024-05-01T11:00:00Z h a - - - a"));
+    assert!(!again(b"<35>1 2024-05-01T12:00:00Z h a - - - a\n"));
+    assert!(!again(b"<34>Oct 11 22:14:15 h a - - - a\n"));
+    let (entries, _) = pair.drain();
+    assert_eq!(told(&entries), [("a", 3, 1_714_561_200_000, 1_714_564_801_000)]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
 use super::decode;
 
+const OPEN: &[u8] = b"1 open 14 relp_version=0\n2 syslog ";
+
 /// Bytes that often are nearly a message.
 fn near_messages() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
@@ -17,6 +19,12 @@ fn near_messages() -> impl Strategy<Value = Vec<u8>> {
         Just(Cow::Borrowed(&b"{\"text\":\"a\",\"labels\":{\"a\":"[..])),
         Just(Cow::Borrowed(&b"\"\\ud800\"}}\n"[..])),
         Just(Cow::Borrowed(&b"{\"ack\":true}\n"[..])),
+        Just(Cow::Borrowed(&b"<13>Oct 11 22:14:15 web-1 su[7]: failed\n"[..])),
+        Just(Cow::Borrowed(&b"1 open 14 relp_version=0\n"[..])),
+        Just(Cow::Borrowed(&b"2 syslog 5 <13>a\n"[..])),
+        Just(Cow::Borrowed(&b"3 close 0\n"[..])),
+        Just(Cow::Borrowed(&b"22 <13>hello\n3 <1"[..])),
+        Just(Cow::Borrowed(&b"<34>1 2003-10-11T22:14:15Z h a - - [x y=\"z"[..])),
         vec(any::<u8>(), 0..12).prop_map(Cow::Owned),
         vec(prop_oneof![Just(b' '), Just(b'\n'), Just(b'x'), Just(0xC3), Just(0xA9)], 0..20).prop_map(Cow::Owned),
     ];
@@ -35,7 +43,7 @@ proptest! {
 
     #[test]
     fn no_bytes_make_a_decoder_panic(bytes in vec(any::<u8>(), 0..400), sizes in vec(1_usize..40, 1..9)) {
-        for first in [&b""[..], b"{", b"STRING\n", b"{\"text\":"] {
+        for first in [&b""[..], b"{", b"STRING\n", b"{\"text\":", b"<13>", b"<13>1 - ", b"9 <13>", OPEN] {
             let bytes = [first, &bytes].concat();
             decode(&bytes, &sizes, 8);
         }
