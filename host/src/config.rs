@@ -362,6 +362,8 @@ pub struct Limits {
     pub line: usize,
     /// Open groups at a time, on all routes together.
     pub groups: usize,
+    /// Of those, open groups that messages of one source opened; `None`: any number.
+    pub groups_per_source: Option<usize>,
     /// Groups that wait for one sender.
     pub queue: u64,
     /// Bytes that all connections together may have read and not counted, and as many that wait for their clients.

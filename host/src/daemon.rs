@@ -24,7 +24,7 @@ use crate::message::Batch;
 use crate::route::Routes;
 use crate::sender::{Host, HostOptions, Sender};
 use crate::store::{self, Recovered, Routing, Store};
-use crate::{engine, monitor};
+use crate::{engine, group, monitor};
 
 mod listeners;
 mod senders;
@@ -84,7 +84,8 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
-    let mut core = Core::new(routes, recovered.next_row, config.limits.groups);
+    let groups = group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source };
+    let mut core = Core::new(routes, recovered.next_row, groups);
     let restored = core.restore(&mut recovered, clock.now(), clock.instant());
     announce(&config, &listeners, looked_at.as_ref(), restored, &recovered);
 

@@ -99,7 +99,7 @@ impl Watch {
         if noticed.overflowed > 0 && self.overflow.begins(now) {
             tracing::warn!(
                 limit = core.groups_limit(),
-                "too many open groups, messages that would open another one are counted together: see [limits] groups"
+                "too many open groups, messages that would open another one are counted together: see [limits] groups and groups_per_source"
             );
         }
     }

@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use crate::limits;
 use crate::matcher::Field;
@@ -63,11 +63,11 @@ impl Window {
         }
     }
 
-    /// The window for everything past the limit of open groups: its text says that, what came stands in its samples.
-    fn open_overflow(row: i64, key: Key<'_>, limit: usize, came: Came<'_>, now: Millis) -> Self {
-        let mut window = Self::open(row, key.index, OverflowGroup::Groups.id(key.route), came, now);
+    /// The window for everything past a limit of open groups: its text says that, what came stands in its samples.
+    fn open_overflow(row: i64, key: Key<'_>, past: Past, came: Came<'_>, now: Millis) -> Self {
+        let mut window = Self::open(row, key.index, past.what.id(key.route), came, now);
         add_sample(&mut window.samples, &came.0.text);
-        Arc::make_mut(&mut window.shared).text = OverflowGroup::Groups.text(limit as u64);
+        Arc::make_mut(&mut window.shared).text = past.what.text(past.limit as u64);
         window
     }
 
@@ -214,6 +214,28 @@ pub struct Place {
     row: i64,
 }
 
+/// How many windows may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub groups: usize,
+    /// By messages of one source; `None`: any number.
+    pub per_source: Option<usize>,
+}
+
+impl From<usize> for Limits {
+    fn from(groups: usize) -> Self {
+        Self { groups, per_source: None }
+    }
+}
+
+/// A limit that is reached.
+#[derive(Clone, Copy, Debug)]
+struct Past {
+    what: OverflowGroup,
+    limit: usize,
+}
+
 /// All open windows: found by route and key through a hash with a random seed, because peers choose the keys.
 #[derive(Debug)]
 pub struct Windows {
@@ -222,10 +244,12 @@ pub struct Windows {
     table: HashTable<Slot>,
     seed: RandomState,
     next_row: i64,
-    /// Windows in `table` at most; what would open another one goes into the overflow window of its route.
-    limit: usize,
-    /// The overflow windows: one a route at most, and never in `table`.
-    overflow: BTreeMap<RouteIndex, Slot>,
+    /// Windows in `table` at most; what would open another one goes into an overflow window of its route.
+    limits: Limits,
+    /// The overflow windows: one of a kind for a route at most, and never in `table`.
+    overflow: BTreeMap<(RouteIndex, OverflowGroup), Slot>,
+    /// How many windows in `table` each source opened, by its hash; counted only where that is limited.
+    per_source: HashMap<u64, usize, RandomState>,
     /// Open windows of each route that has any.
     per_route: BTreeMap<RouteIndex, usize>,
 }
@@ -234,21 +258,24 @@ pub struct Windows {
 #[derive(Debug)]
 struct Open {
     hash: u64,
+    /// The hash of the source that opened it.
+    source: u64,
     window: Window,
 }
 
 impl Windows {
-    /// No window; the first one gets the row `next_row`. More than `limit` share one overflow window a route.
+    /// No window; the first one gets the row `next_row`. What is past a limit shares one overflow window a route.
     #[must_use]
-    pub fn new(next_row: i64, limit: usize) -> Self {
+    pub fn new(next_row: i64, limits: Limits) -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
             table: HashTable::new(),
             seed: RandomState::default(),
             next_row,
-            limit,
+            limits,
             overflow: BTreeMap::new(),
+            per_source: HashMap::default(),
             per_route: BTreeMap::new(),
         }
     }
@@ -278,8 +305,10 @@ impl Windows {
             window.add(came);
             return Counted { slot, count: window.count, clean, overflow: false };
         }
-        if self.table.len() >= self.limit && came.1.count < max_messages {
-            return self.count_overflow(key, came, now);
+        if came.1.count < max_messages
+            && let Some(past) = self.past(&came.0.source)
+        {
+            return self.count_overflow(key, past, came, now);
         }
         let group = group_id(key.route, key.group_by, came.0);
         let window = Window::open(self.next_row, key.index, group, came, now);
@@ -288,18 +317,28 @@ impl Windows {
         Counted { slot, count: came.1.count, clean: true, overflow: false }
     }
 
-    fn count_overflow(&mut self, key: Key<'_>, came: Came<'_>, now: Millis) -> Counted {
-        if let Some(slot) = self.overflow.get(&key.index).copied()
+    /// The limit that keeps a message of `source` from opening a window.
+    fn past(&self, source: &str) -> Option<Past> {
+        if self.table.len() >= self.limits.groups {
+            return Some(Past { what: OverflowGroup::Groups, limit: self.limits.groups });
+        }
+        let limit = self.limits.per_source?;
+        let open = self.per_source.get(&self.seed.hash_one(source)).copied().unwrap_or_default();
+        (open >= limit).then_some(Past { what: OverflowGroup::Source, limit })
+    }
+
+    fn count_overflow(&mut self, key: Key<'_>, past: Past, came: Came<'_>, now: Millis) -> Counted {
+        if let Some(slot) = self.overflow.get(&(key.index, past.what)).copied()
             && let Some(window) = self.get_mut(slot)
         {
             let clean = window.count == window.saved;
             window.add(came);
             return Counted { slot, count: window.count, clean, overflow: true };
         }
-        let window = Window::open_overflow(self.next_row, key, self.limit, came, now);
+        let window = Window::open_overflow(self.next_row, key, past, came, now);
         self.next_row += 1;
         let slot = self.place(0, window);
-        self.overflow.insert(key.index, slot);
+        self.overflow.insert((key.index, past.what), slot);
         Counted { slot, count: came.1.count, clean: true, overflow: true }
     }
 
@@ -312,10 +351,12 @@ impl Windows {
     /// The window, unchanged, when its id is no longer what its route would give it.
     pub fn restore(&mut self, key: Key<'_>, window: Window) -> Result<(), Box<Window>> {
         self.next_row = self.next_row.max(window.row + 1);
-        if window.group == OverflowGroup::Groups.id(key.route) && !self.overflow.contains_key(&key.index) {
-            let slot = self.place(0, window);
-            self.overflow.insert(key.index, slot);
-            return Ok(());
+        for what in [OverflowGroup::Groups, OverflowGroup::Source] {
+            if window.group == what.id(key.route) && !self.overflow.contains_key(&(key.index, what)) {
+                let slot = self.place(0, window);
+                self.overflow.insert((key.index, what), slot);
+                return Ok(());
+            }
         }
         let hash = self.hash(key, &window.shared);
         let taken = self.find(hash, key, &window.shared).is_some();
@@ -354,10 +395,12 @@ impl Windows {
     pub fn take(&mut self, slot: Slot) -> Option<Window> {
         let open = self.slots.get_mut(slot.0)?.take()?;
         let route = open.window.route;
-        if self.overflow.get(&route) == Some(&slot) {
-            self.overflow.remove(&route);
+        let overflows = [OverflowGroup::Groups, OverflowGroup::Source].map(|what| (route, what));
+        if let Some(overflow) = overflows.iter().find(|overflow| self.overflow.get(overflow) == Some(&slot)) {
+            self.overflow.remove(overflow);
         } else if let Ok(entry) = self.table.find_entry(open.hash, |candidate| *candidate == slot) {
             entry.remove();
+            self.forget_source(open.source);
         }
         self.free.push(slot);
         if let Some(windows) = self.per_route.get_mut(&route) {
@@ -415,7 +458,14 @@ impl Windows {
     }
 
     fn insert(&mut self, hash: u64, window: Window) -> Slot {
+        let source = self.limits.per_source.map_or(0, |_| self.seed.hash_one(&window.shared.source));
         let slot = self.place(hash, window);
+        if let Some(open) = self.slots.get_mut(slot.0).and_then(Option::as_mut)
+            && self.limits.per_source.is_some()
+        {
+            open.source = source;
+            *self.per_source.entry(source).or_default() += 1;
+        }
         let slots = &self.slots;
         self.table
             .insert_unique(hash, slot, |slot| slots.get(slot.0).and_then(Option::as_ref).map_or(0, |open| open.hash));
@@ -429,7 +479,16 @@ impl Windows {
         });
         *self.per_route.entry(window.route).or_default() += 1;
         let place = self.slots.get_mut(slot.0).expect("a free slot is one that was pushed before");
-        *place = Some(Open { hash, window });
+        *place = Some(Open { hash, source: 0, window });
         slot
+    }
+
+    fn forget_source(&mut self, source: u64) {
+        if let Some(open) = self.per_source.get_mut(&source) {
+            *open -= 1;
+            if *open == 0 {
+                self.per_source.remove(&source);
+            }
+        }
     }
 }

@@ -33,16 +33,17 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
         in_flight: IN_FLIGHT,
         store: None,
         connections_per_address: None,
+        groups_per_source: None,
         idle_timeout: None,
     };
     let Some(value) = root.take("limits") else { return default };
     let read = value.section("[limits]", |section| {
-        section.not_yet(&["groups_per_source"]);
         let idle_timeout =
             section.take("idle_timeout").and_then(|value| duration::read(&value, Duration::from_secs(1)));
         let mut number = |key| section.take(key).and_then(|value| value.count(1)).and_then(|n| usize::try_from(n).ok());
         let (connections, groups) = (number("connections"), number("groups"));
         let connections_per_address = number("connections_per_address");
+        let groups_per_source = number("groups_per_source");
         let queue = section.take("queue").and_then(|value| value.count(1));
         let in_flight = section.take("in_flight").and_then(|value| size::at_least(&value, IN_FLIGHT_LEAST));
         let in_flight = in_flight.and_then(|bytes| usize::try_from(bytes).ok());
@@ -56,6 +57,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
             in_flight: in_flight.unwrap_or(default.in_flight),
             store,
             connections_per_address,
+            groups_per_source,
             idle_timeout,
         }
     });

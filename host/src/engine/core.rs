@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::clock::as_millis;
-use crate::group::{Came, Key, Place, Slot, Window, Windows};
+use crate::group::{Came, Key, Limits, Place, Slot, Window, Windows};
 use crate::ids::{Ids, SavedId};
 use crate::limits;
 use crate::message::{Ack, Batch, Count, Learned, Message, Millis, Numbered, Reason, RouteIndex, Times};
@@ -93,9 +93,10 @@ pub struct Core {
 }
 
 impl Core {
-    /// No windows yet; at most `groups` will be open at a time.
+    /// No windows yet; at most so many will be open at a time.
     #[must_use]
-    pub fn new(routes: Routes, next_row: i64, groups: usize) -> Self {
+    pub fn new(routes: Routes, next_row: i64, groups: impl Into<Limits>) -> Self {
+        let groups = groups.into();
         Self {
             accepted: vec![0; routes.iter().count()],
             routes,
@@ -110,7 +111,7 @@ impl Core {
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
             acks: Vec::new(),
-            groups,
+            groups: groups.groups,
             noticed: Noticed::default(),
             learned: Learned::default(),
             taken: Vec::new(),

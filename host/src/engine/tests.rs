@@ -76,15 +76,20 @@ impl Rig {
         Self::with_groups(route, path, 100_000)
     }
 
-    fn with_groups(route: &config::Route, path: &std::path::Path, groups: usize) -> Self {
+    fn with_groups(route: &config::Route, path: &std::path::Path, groups: impl Into<crate::group::Limits>) -> Self {
         Self::over(route, &store::Settings::new(Some(path)), groups)
     }
 
-    fn over(route: &config::Route, settings: &store::Settings, groups: usize) -> Self {
+    fn over(route: &config::Route, settings: &store::Settings, groups: impl Into<crate::group::Limits>) -> Self {
         Self::by(Clock::derived(NOON), route, settings, groups)
     }
 
-    fn by(clock: Clock, route: &config::Route, settings: &store::Settings, groups: usize) -> Self {
+    fn by(
+        clock: Clock,
+        route: &config::Route,
+        settings: &store::Settings,
+        groups: impl Into<crate::group::Limits>,
+    ) -> Self {
         let routes = Routes::new(route);
         let mut routing = Routing::new(&routes.root().senders);
         for (_, route) in routes.iter() {

@@ -6,22 +6,25 @@ use super::hash_parts;
 use crate::message::{Group, GroupId};
 
 /// What there was too much of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OverflowGroup {
     /// Open groups.
     Groups,
+    /// Open groups of one source.
+    Source,
     /// Groups that wait for one sender.
     Queue,
 }
 
 impl OverflowGroup {
-    const ALL: [Self; 2] = [Self::Groups, Self::Queue];
+    const ALL: [Self; 3] = [Self::Groups, Self::Source, Self::Queue];
 
     /// What is hashed behind the route. A single part after it is what no group of messages has, whose fields come in
     /// pairs of name and value.
     fn marker(self) -> &'static [u8] {
         match self {
             Self::Groups => b"overflow: groups",
+            Self::Source => b"overflow: source",
             Self::Queue => b"overflow: queue",
         }
     }
@@ -37,6 +40,9 @@ impl OverflowGroup {
     pub fn text(self, limit: u64) -> String {
         match self {
             Self::Groups => format!("other messages in more groups than the limit of {}", thousands(limit)),
+            Self::Source => {
+                format!("other messages of sources with more groups than the limit of {} each", thousands(limit))
+            }
             Self::Queue => format!("other messages in more waiting groups than the limit of {}", thousands(limit)),
         }
     }

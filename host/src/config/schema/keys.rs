@@ -170,6 +170,7 @@ const LIMITS: &[Key] = &[
     key("idle_timeout", Duration, "A connection that sends nothing for this long is closed; without it, none"),
     key("line", Size, "A longer classic text is cut; at most 64KiB").or(r#""64KiB""#),
     key("groups", Count(1), "Open groups; what would open more is counted together, and says so").or("100000"),
+    key("groups_per_source", Count(1), "Of those, open groups of one source; more of it are counted together"),
     key("queue", Count(1), "Groups that wait for one sender; more count together, in one entry a route").or("100000"),
     key("in_flight", Size, "What all connections together have read and not counted; 16MiB or more").or(r#""128MiB""#),
     key("store", Size, "The database file; when it is this large mag behaves as on a full disk; 1MiB or more"),

@@ -372,7 +372,6 @@ fn what_a_later_version_has_is_refused_by_that_name() {
         }
     };
     not_yet("[[listen]]\naddress = \"a:1\"", &["allow"]);
-    not_yet("[limits]\nconnections = 3", &["groups_per_source"]);
 }
 
 #[test]

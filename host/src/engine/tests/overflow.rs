@@ -1,7 +1,7 @@
 //! More groups than may be open: nothing is lost, and what stands for the rest says so.
 
 use super::*;
-use crate::group::OverflowGroup;
+use crate::group::{Limits, OverflowGroup};
 
 const LIMIT: usize = 3;
 
@@ -169,6 +169,39 @@ async fn a_route_that_has_counted_all_that_can_be_counted_goes_on_and_balances()
     assert_eq!((told["a"], delivery.groups[0].total), (30, i64::MAX.unsigned_abs()));
     rig.pass(Duration::from_secs(30)).await;
     assert_eq!(counts(&rig.told("console").await), BTreeMap::from([("a".to_owned(), 2), ("b".to_owned(), 3)]));
+    rig.stop().await;
+    balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_with_too_many_groups_harms_no_other_one() {
+    let (_folder, path) = file();
+    let limits = Limits { groups: 100, per_source: Some(2) };
+    let of = |source: &str, text: &str| {
+        let mut entry = entry(text, 1);
+        source.clone_into(&mut entry.message.source);
+        entry
+    };
+    let flood = |range: std::ops::Range<u32>| range.map(|n| of("loud", &format!("text {n}"))).collect::<Vec<_>>();
+    let rig = Rig::with_groups(&root(30), &path, limits);
+    rig.acknowledged(flood(0..50)).await;
+    rig.acknowledged(vec![of("quiet", "a"), of("quiet", "b"), of("loud", "a")]).await;
+    rig.stop().await;
+    balanced(&path);
+    // What a source has open is known after a restart too.
+    let rig = Rig::with_groups(&root(30), &path, limits);
+    rig.acknowledged(flood(0..50)).await;
+    rig.pass(Duration::from_secs(30)).await;
+    let others = "other messages of sources with more groups than the limit of 2 each";
+    let expected = [("text 0", 2), ("text 1", 2), ("a", 2), ("b", 1), (others, 96)];
+    let told = rig.told("console").await;
+    assert_eq!(counts(&told), expected.map(|(text, count)| (text.to_owned(), count)).into());
+    let other = told.groups.iter().find(|group| group.text == others).expect("the overflow group");
+    assert_eq!(OverflowGroup::of(other), Some(OverflowGroup::Source));
+    // The clock made room.
+    rig.acknowledged(flood(50..52)).await;
+    rig.pass(Duration::from_secs(30)).await;
+    assert_eq!(rig.told("console").await.groups.len(), 2);
     rig.stop().await;
     balanced(&path);
 }
