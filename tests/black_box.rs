@@ -23,15 +23,18 @@ mod black_box {
     mod full_disk;
     mod help;
     mod hostile;
+    mod http;
     mod ids;
     mod kill_loop;
     mod limits;
     mod monitor;
     mod ndjson;
+    mod otlp;
     mod plugins;
     mod ports;
     mod readme;
     mod send;
+    mod sentry;
     mod signals;
     mod slack;
     mod soak;

@@ -7,8 +7,21 @@ use mag_fuzz::limits;
 use mag_fuzz::protocol::Parsed;
 use mag_fuzz::protocol::http::{Format, Head, Outcome, Take};
 
-const PATHS: &[&str] = &["/api/v1/messages"];
-const TYPES: &[&str] = &["", "application/json", "application/x-ndjson", "text/plain"];
+const PATHS: &[&str] = &[
+    "/api/v1/messages",
+    "/v1/logs",
+    "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+    "/api/1/envelope/",
+    "/api/1/store/",
+];
+const TYPES: &[&str] = &[
+    "",
+    "application/json",
+    "application/x-ndjson",
+    "text/plain",
+    "application/x-protobuf",
+    "application/grpc",
+];
 
 struct Count(Outcome);
 
@@ -18,7 +31,14 @@ impl Take for Count {
         self.0.accepted += 1;
     }
 
+    fn skip(&mut self) {}
+
+    fn name(&mut self, name: &str) {
+        self.0.name = Some(name.to_owned());
+    }
+
     fn refuse(&mut self, index: u64, why: String) {
+        self.0.refused += 1;
         self.0.errors.push((index, why));
     }
 }
@@ -30,6 +50,7 @@ fuzz_target!(|data: &[u8]| {
     let uri = Uri::from_static(path);
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
     let head = Head { uri: &uri, headers: &headers, text_bytes: limits::TEXT_BYTES };
     let format = Format::at(path).expect("every path here is one of a format");
     let mut count = Count(Outcome::default());

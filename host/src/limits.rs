@@ -69,6 +69,15 @@ pub const HTTP_BODY_BYTES: usize = 8 * 1024 * 1024;
 pub const HTTP_BODY_SECONDS: u64 = 60;
 /// The body of a request when it is decompressed.
 pub const HTTP_INFLATED_BYTES: usize = 16 * 1024 * 1024;
+/// What the messages of a request may come to when what they share is written out for each: a few bytes of a record can
+/// stand for all that its resource says.
+pub const HTTP_EXPANDED_BYTES: usize = 64 * 1024 * 1024;
+/// Mistakes of one request that are told one by one; the others are counted.
+pub const HTTP_ERRORS: usize = 1_000;
+/// Levels of a nested value that are shown: each is read once more for every level above it.
+pub const VALUE_DEPTH: usize = 16;
+/// What a label takes beside its name and value, about.
+pub const MERGE_LABEL_BYTES: usize = 48;
 /// The window of a zstd body, as a power of two: 8 MiB, what RFC 9659 asks of everybody.
 pub const ZSTD_WINDOW_LOG: u32 = 23;
 /// Bytes read and dropped after the last reply: closing with unread bytes would reset the connection and can lose it.

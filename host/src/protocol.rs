@@ -12,10 +12,14 @@ pub mod classic;
 mod detect;
 pub mod go_quote;
 pub mod http;
+pub mod inflate;
+mod json;
+mod labels;
 pub mod ndjson;
 pub mod relp;
 pub mod syslog;
 mod text;
+mod time;
 
 pub use detect::{Spoken, detect};
 

@@ -3,6 +3,7 @@
 //! Everything here fails a test by a panic that says what was waited for and what was there instead.
 
 mod admin;
+mod clients;
 mod disk;
 mod http;
 mod mag;
@@ -15,6 +16,7 @@ mod tls;
 mod wire;
 
 pub(crate) use admin::Reply;
+pub(crate) use clients::{Python, curl};
 pub(crate) use disk::Disk;
 pub(crate) use http::{Answer, Receiver, Request};
 pub(crate) use mag::{Home, Mag, binary, free_port, plugin_cache};

@@ -19,9 +19,13 @@ impl Door {
         Self { token }
     }
 
-    /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1).
-    pub(super) fn admits(&self, head: &Head<'_>) -> bool {
+    /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1), or with the token as the
+    /// `key` that its format has a place of its own for.
+    pub(super) fn admits(&self, head: &Head<'_>, key: Option<&str>) -> bool {
         let Some(token) = &self.token else { return true };
+        if key.is_some_and(|key| bool::from(key.as_bytes().ct_eq(token.0.as_bytes()))) {
+            return true;
+        }
         let value = head.headers.get(AUTHORIZATION).map(|value| value.as_bytes()).unwrap_or_default();
         let (scheme, given) = value.split_at_checked(b"Bearer ".len()).unwrap_or_default();
         scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(token.0.as_bytes()))

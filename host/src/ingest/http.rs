@@ -107,17 +107,18 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
     let (parts, body) = request.into_parts();
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
-    if !shared.listener.door.admits(&head) {
-        let mut reply = reply_of(Answer::error(&Refusal {
-            status: StatusCode::UNAUTHORIZED,
-            why: "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned(),
-        }));
+    let format = Format::at(path);
+    if !shared.listener.door.admits(&head, format.and_then(|format| format.key(&head))) {
+        let why = "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned();
+        let refusal = Refusal { status: StatusCode::UNAUTHORIZED, why };
+        let answer = format.map_or_else(|| Answer::error(&refusal), |format| format.answer(&head, Err(&refusal)));
+        let mut reply = reply_of(answer);
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        return count(reply, shared);
+        return refused(reply, shared);
     }
-    let Some(format) = Format::at(path) else {
+    let Some(format) = format else {
         let why = format!("there is nothing at {path}; messages go to POST /api/v1/messages");
-        return count(reply_of(Answer::error(&Refusal { status: StatusCode::NOT_FOUND, why })), shared);
+        return refused(reply_of(Answer::error(&Refusal { status: StatusCode::NOT_FOUND, why })), shared);
     };
     if !format.methods().contains(&parts.method) {
         let allowed = format.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
@@ -126,10 +127,13 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
         if let Ok(allowed) = HeaderValue::from_str(&allowed) {
             reply.headers_mut().insert(ALLOW, allowed);
         }
-        return count(reply, shared);
+        return refused(reply, shared);
     }
     let came = take_in(format, &head, body, peer, shared).await;
-    count(reply_of(format.answer(&head, came.as_ref())), shared)
+    let reply = reply_of(format.answer(&head, came.as_ref()));
+    // What mag itself is to blame for is no mistake of the client; gRPC says errors behind a status that is none.
+    let is_refused = came.is_err_and(|refusal| refusal.status.is_client_error()) || reply.status().is_client_error();
+    if is_refused { refused(reply, shared) } else { reply }
 }
 
 /// Reads, sends on, and waits for the commit.
@@ -153,10 +157,8 @@ async fn take_in(
 }
 
 /// Requests that are answered with an error are counted like lines that are.
-fn count(reply: Reply, shared: &Shared) -> Reply {
-    if reply.status().is_client_error() {
-        shared.counters.refused_lines.fetch_add(1, Ordering::Relaxed);
-    }
+fn refused(reply: Reply, shared: &Shared) -> Reply {
+    shared.counters.refused_lines.fetch_add(1, Ordering::Relaxed);
     reply
 }
 

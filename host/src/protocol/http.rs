@@ -9,6 +9,8 @@ use hyper::http::{Method, StatusCode, Uri};
 use super::Parsed;
 
 mod messages;
+mod otlp;
+mod sentry;
 
 /// A request without its body.
 #[derive(Debug)]
@@ -21,12 +23,18 @@ pub struct Head<'a> {
     pub text_bytes: usize,
 }
 
-impl Head<'_> {
+impl<'h> Head<'h> {
     /// The media type of the body, in lower case and without parameters; empty when none is named.
     #[must_use]
     pub fn media_type(&self) -> String {
-        let whole = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let whole = self.word(CONTENT_TYPE.as_str());
         whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The value of a header field; empty when it is not there or not ASCII.
+    #[must_use]
+    pub fn word(&self, name: &str) -> &'h str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 }
 
@@ -34,6 +42,10 @@ impl Head<'_> {
 pub trait Take {
     /// A message.
     fn message(&mut self, message: Parsed<'_>);
+    /// Something that is no message and means nothing to mag.
+    fn skip(&mut self);
+    /// By what name the client knows the request: its answer may repeat it.
+    fn name(&mut self, name: &str);
     /// Something that is not taken: its number in the body, from 0, and why.
     fn refuse(&mut self, index: u64, why: String);
 }
@@ -43,8 +55,12 @@ pub trait Take {
 pub struct Outcome {
     /// Messages taken: those that are committed, also those that were known already by their id.
     pub accepted: u64,
-    /// What was not taken, by its number in the body, from 0.
+    /// Messages that were not taken.
+    pub refused: u64,
+    /// Why, by their numbers in the body, from 0; of very many only the first ones.
     pub errors: Vec<(u64, String)>,
+    /// By what name the client knows the request.
+    pub name: Option<String>,
 }
 
 /// A request of which nothing is taken.
@@ -61,6 +77,12 @@ impl Refusal {
     #[must_use]
     pub fn bad(why: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, why: why.into() }
+    }
+
+    /// A request of which there is too much.
+    #[must_use]
+    pub fn too_large(why: impl Into<String>) -> Self {
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, why: why.into() }
     }
 
     /// A body of a kind that cannot be read.
@@ -84,10 +106,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// A body of this media type.
+    #[must_use]
+    pub fn of(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, body, trailers: None }
+    }
+
     /// JSON, on one line.
     #[must_use]
     pub fn json(status: StatusCode, value: &serde_json::Value) -> Self {
-        Self { status, content_type: "application/json", body: format!("{value}\n").into_bytes(), trailers: None }
+        Self::of(status, "application/json", format!("{value}\n").into_bytes())
     }
 
     /// `{"error": …}`, as all formats answer that have no form of their own.
@@ -102,6 +130,14 @@ impl Answer {
 pub enum Format {
     /// mag's own: JSON, NDJSON or plain text.
     Messages,
+    /// OTLP logs over plain HTTP.
+    Otlp,
+    /// OTLP logs over gRPC.
+    OtlpGrpc,
+    /// Sentry's envelopes.
+    SentryEnvelope,
+    /// Sentry's events, each alone.
+    SentryStore,
 }
 
 impl Format {
@@ -110,6 +146,20 @@ impl Format {
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/api/v1/messages" => Some(Self::Messages),
+            "/v1/logs" => Some(Self::Otlp),
+            "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Self::OtlpGrpc),
+            _ => sentry::at(path).map(|endpoint| match endpoint {
+                sentry::Endpoint::Envelope => Self::SentryEnvelope,
+                sentry::Endpoint::Store => Self::SentryStore,
+            }),
+        }
+    }
+
+    /// What a request brings to be let in, where this format has a place of its own for it.
+    #[must_use]
+    pub fn key<'h>(self, head: &Head<'h>) -> Option<&'h str> {
+        match self {
+            Self::SentryEnvelope | Self::SentryStore => sentry::key(head),
             _ => None,
         }
     }
@@ -118,7 +168,7 @@ impl Format {
     #[must_use]
     pub fn methods(self) -> &'static [Method] {
         match self {
-            Self::Messages => &[Method::POST],
+            Self::Messages | Self::Otlp | Self::OtlpGrpc | Self::SentryEnvelope | Self::SentryStore => &[Method::POST],
         }
     }
 
@@ -130,15 +180,24 @@ impl Format {
     pub fn read(self, head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
         match self {
             Self::Messages => messages::read(head, body, take),
+            Self::Otlp => otlp::read(head, body, take),
+            Self::OtlpGrpc => otlp::read_call(head, body, take),
+            Self::SentryEnvelope => sentry::read_envelope(head, body, take),
+            Self::SentryStore => sentry::read_store(head, body, take),
         }
     }
 
     /// How it says what came of a request.
     #[must_use]
     pub fn answer(self, head: &Head<'_>, came: Result<&Outcome, &Refusal>) -> Answer {
-        let _ = head;
         match self {
             Self::Messages => messages::answer(came),
+            Self::Otlp => otlp::answer(head, came),
+            Self::OtlpGrpc => otlp::answer_call(came),
+            Self::SentryEnvelope | Self::SentryStore => sentry::answer(came),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

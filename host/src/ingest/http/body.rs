@@ -1,6 +1,5 @@
 //! The body of a request: read within bounds of size and time, and decompressed within bounds of size.
 
-use std::io::Read;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
@@ -13,21 +12,13 @@ use super::super::Shared;
 use super::super::flight::Held;
 use crate::limits;
 use crate::protocol::http::Refusal;
-
-/// How a body is compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Coding {
-    None,
-    Gzip,
-    Deflate,
-    Zstd,
-}
+use crate::protocol::inflate::{Coding, Error, inflate};
 
 /// A body as it came.
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Vec<u8>,
-    coding: Coding,
+    coding: Option<Coding>,
 }
 
 /// Reads a whole body. What it takes counts as held, so that many slow ones cannot take all memory.
@@ -77,19 +68,16 @@ async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal
 
 fn too_large() -> Refusal {
     let most = limits::HTTP_BODY_BYTES / (1024 * 1024);
-    Refusal {
-        status: StatusCode::PAYLOAD_TOO_LARGE,
-        why: format!("the body is larger than {most} MiB: send it in several requests"),
-    }
+    Refusal::too_large(format!("the body is larger than {most} MiB: send it in several requests"))
 }
 
-fn coding(headers: &HeaderMap) -> Result<Coding, Refusal> {
-    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Coding::None) };
+fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
     match value.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(Coding::None),
-        "gzip" | "x-gzip" => Ok(Coding::Gzip),
-        "deflate" => Ok(Coding::Deflate),
-        "zstd" => Ok(Coding::Zstd),
+        "" | "identity" => Ok(None),
+        "gzip" | "x-gzip" => Ok(Some(Coding::Gzip)),
+        "deflate" => Ok(Some(Coding::Zlib)),
+        "zstd" => Ok(Some(Coding::Zstd)),
         other => Err(Refusal::unknown_kind(format!(
             "Content-Encoding {other:?} is not known here: use gzip, deflate, zstd or none"
         ))),
@@ -103,34 +91,11 @@ impl Body {
     ///
     /// When they are not what the header says, or more than mag reads.
     pub(super) fn inflate(self) -> Result<Bytes, Refusal> {
-        let input = self.bytes.as_slice();
-        match self.coding {
-            Coding::None => Ok(self.bytes.into()),
-            Coding::Gzip => bounded(flate2::read::MultiGzDecoder::new(input), "gzip"),
-            Coding::Deflate => bounded(flate2::read::ZlibDecoder::new(input), "deflate"),
-            Coding::Zstd => {
-                let wrong = |error| Refusal::bad(format!("the body is not zstd: {error}"));
-                let mut decoder = zstd::stream::read::Decoder::with_buffer(input).map_err(wrong)?;
-                decoder.window_log_max(limits::ZSTD_WINDOW_LOG).map_err(wrong)?;
-                bounded(decoder, "zstd")
-            }
+        let Some(coding) = self.coding else { return Ok(self.bytes.into()) };
+        match inflate(coding, &self.bytes, limits::HTTP_INFLATED_BYTES) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error @ Error::Not(..)) => Err(Refusal::bad(format!("the body is {error}"))),
+            Err(error @ Error::TooLarge(_)) => Err(Refusal::too_large(format!("the body is {error}"))),
         }
     }
-}
-
-/// Reads to the end, and not one byte more than the limit: a small body can stand for terabytes.
-fn bounded(decoder: impl Read, coding: &str) -> Result<Bytes, Refusal> {
-    let mut bytes = Vec::new();
-    let most = limits::HTTP_INFLATED_BYTES;
-    decoder
-        .take(most as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Refusal::bad(format!("the body is not {coding}: {error}")))?;
-    if bytes.len() > most {
-        return Err(Refusal {
-            status: StatusCode::PAYLOAD_TOO_LARGE,
-            why: format!("the body is larger than {} MiB when decompressed", most / (1024 * 1024)),
-        });
-    }
-    Ok(bytes.into())
 }

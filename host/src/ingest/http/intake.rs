@@ -10,6 +10,7 @@ use super::super::connection::take;
 use super::super::counters::Tally;
 use super::super::merge::Merger;
 use super::super::replies::reason;
+use crate::limits;
 use crate::message::{Ack, Answers, Batch, Millis};
 use crate::protocol::Parsed;
 use crate::protocol::http::{Outcome, Refusal, Take};
@@ -29,9 +30,20 @@ impl Take for Intake {
         take(&mut self.merger, message, self.outcome.accepted, self.now);
     }
 
+    fn skip(&mut self) {
+        self.tally.ignored_keys += 1;
+    }
+
+    fn name(&mut self, name: &str) {
+        self.outcome.name.get_or_insert_with(|| name.to_owned());
+    }
+
     fn refuse(&mut self, index: u64, why: String) {
         self.tally.refused_lines += 1;
-        self.outcome.errors.push((index, why));
+        self.outcome.refused += 1;
+        if self.outcome.errors.len() < limits::HTTP_ERRORS {
+            self.outcome.errors.push((index, why));
+        }
     }
 }
 
@@ -84,6 +96,7 @@ impl Taken {
             // Refusals are told before the commit is.
             for refused in self.answers.take_refusals() {
                 self.outcome.accepted = self.outcome.accepted.saturating_sub(1);
+                self.outcome.refused += 1;
                 self.outcome.errors.push((refused.line, reason(&refused)));
             }
             self.outcome.errors.sort();

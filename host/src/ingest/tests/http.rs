@@ -76,6 +76,24 @@ async fn what_is_wrong_is_told_by_its_number_and_the_rest_is_taken() {
 }
 
 #[tokio::test]
+async fn of_very_many_mistakes_the_first_are_told_and_all_are_counted() {
+    let mag = start(9, true).await;
+    let body = format!("[{}7]", "7,".repeat(limits::HTTP_ERRORS));
+    let (status, body) = post(&mag, "Content-Type: application/json\r\n", body.as_bytes()).await;
+    let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, told["errors"].as_array().map(Vec::len)), (400, Some(limits::HTTP_ERRORS)));
+    assert_eq!(told["refused"], limits::HTTP_ERRORS + 1);
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_that_is_refused_is_counted_too() {
+    let mag = start(9, true).await;
+    let call = "POST /opentelemetry.proto.collector.logs.v1.LogsService/Export";
+    assert_eq!(ask(&mag, call, "Content-Type: application/grpc\r\n", b"x").await.0, 200);
+    assert_eq!(mag.counted(|c| &c.refused_lines), 1);
+}
+
+#[tokio::test]
 async fn compressed_bodies_are_read_and_bombs_are_not() {
     let mag = start(9, true).await;
     let body = br#"{"text":"a"}"#;

@@ -5,6 +5,7 @@
 use hyper::http::StatusCode;
 use serde_json::value::RawValue;
 
+use super::super::json::elements;
 use super::super::text::{cut, trim};
 use super::super::{Parsed, ndjson};
 use super::{Answer, Head, Outcome, Refusal, Take};
@@ -38,10 +39,13 @@ fn lines_or_object(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<
 fn json(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
     let wrong = |error: serde_json::Error| Refusal::bad(format!("the body is not JSON: {error}"));
     if body.trim_ascii_start().first() == Some(&b'[') {
-        let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(wrong)?;
-        for (index, item) in (0..).zip(items) {
+        let body = str::from_utf8(body).map_err(|error| Refusal::bad(format!("the body is not UTF-8: {error}")))?;
+        let mut index = 0;
+        elements(body, |item| {
             object(head, item.get(), index, take);
-        }
+            index += 1;
+        })
+        .map_err(wrong)?;
     } else {
         let item: &RawValue = serde_json::from_slice(body).map_err(wrong)?;
         object(head, item.get(), 0, take);
@@ -86,5 +90,9 @@ pub(super) fn answer(came: Result<&Outcome, &Refusal>) -> Answer {
         outcome.errors.iter().map(|(index, error)| serde_json::json!({ "index": index, "error": error })).collect();
     let nothing_good = outcome.accepted == 0 && !errors.is_empty();
     let status = if nothing_good { StatusCode::BAD_REQUEST } else { StatusCode::OK };
-    Answer::json(status, &serde_json::json!({ "accepted": outcome.accepted, "errors": errors }))
+    let mut told = serde_json::json!({ "accepted": outcome.accepted, "errors": errors });
+    if let Some(told) = told.as_object_mut().filter(|_| outcome.refused > outcome.errors.len() as u64) {
+        told.insert("refused".to_owned(), outcome.refused.into());
+    }
+    Answer::json(status, &told)
 }

@@ -1,21 +1,13 @@
 //! When a message says it happened.
 
-use jiff::Timestamp;
-
+use super::super::time::{from_number, from_text};
 use super::value::Value;
 use crate::message::Millis;
-
-/// Below this a number is seconds, from here on milliseconds: the year 5138 against March 1973.
-const SECONDS_BELOW: f64 = 1e11;
-/// The end of the year 9999, in milliseconds.
-const LATEST: f64 = 253_402_300_799_999.0;
 
 /// RFC 3339, or Unix time in seconds or milliseconds.
 pub(super) fn read(value: &Value<'_>) -> Option<Millis> {
     match value {
-        Value::Text(text) => {
-            text.parse::<Timestamp>().ok().and_then(|time| Millis::try_from(time.as_millisecond()).ok())
-        }
+        Value::Text(text) => from_text(text),
         Value::Float(number) => from_number(*number),
         Value::Unsigned(number) => exact(*number).and_then(from_number),
         _ => None,
@@ -27,12 +19,6 @@ fn exact(number: u64) -> Option<f64> {
     let high = u32::try_from(number >> 32).ok().filter(|high| *high < 1 << 21)?;
     let low = u32::try_from(number & 0xFFFF_FFFF).ok()?;
     Some(f64::from(high) * 4_294_967_296.0 + f64::from(low))
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be within 0 and LATEST")]
-fn from_number(number: f64) -> Option<Millis> {
-    let millis = if number < SECONDS_BELOW { (number * 1000.0).round() } else { number.trunc() };
-    (0.0..=LATEST).contains(&millis).then_some(millis as u64)
 }
 
 #[cfg(test)]
