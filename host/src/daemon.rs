@@ -293,6 +293,12 @@ async fn watch(tasks: &mut JoinSet<()>) -> Infallible {
 /// How long a stop waits until what came in is on disk; with what is told after it, a stop takes less than 10 s.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
 
+/// Clients that do not listen, or are slow to send, must not use up that time: what they brought is to be committed after it.
+const _: () = assert!(
+    limits::STOP_READ_MILLIS + limits::STOP_WRITE_MILLIS + 2 * limits::STOP_LINGER_MILLIS
+        <= (STOP_LIMIT.as_secs() - 1) * 1_000 + 500
+);
+
 /// How long the end may take then: a little more than calls in flight are waited for.
 const END_LIMIT: Duration = Duration::from_millis(5_700);
 

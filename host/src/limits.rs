@@ -84,6 +84,8 @@ pub const ZSTD_WINDOW_LOG: u32 = 23;
 pub const LINGER_BYTES: usize = 64 * 1024;
 /// How long such a connection is kept for them.
 pub const LINGER_MILLIS: u64 = 1_000;
+/// How long when mag stops; with reading and writing until then it must stay well under what a stop may take.
+pub const STOP_LINGER_MILLIS: u64 = 250;
 /// How long a stopping mag reads what has already arrived.
 pub const STOP_READ_MILLIS: u64 = 1_000;
 /// A connection that brought nothing for this long has brought all that had arrived.

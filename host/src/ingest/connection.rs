@@ -87,22 +87,27 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
             super::end_in_order(&socket);
         }
         // Inside TLS an end is only in order when it is said (RFC 8446 section 6.1).
-        let until = Instant::now() + Duration::from_millis(limits::LINGER_MILLIS);
-        if timeout_at(until, stream.shutdown()).await.is_err() {
+        if timeout_at(Instant::now() + patience(shared), stream.shutdown()).await.is_err() {
             tracing::debug!(peer, "a client does not take the end of its connection");
         }
     }
     if matches!(end, End::Refused | End::Stopped) && replies.anything_told() {
-        linger(&mut stream).await;
+        linger(&mut stream, patience(shared)).await;
     }
 }
 
+/// How long a client has to take the end of its connection.
+fn patience(shared: &Shared) -> Duration {
+    let stopping = shared.stop.is_cancelled();
+    Duration::from_millis(if stopping { limits::STOP_LINGER_MILLIS } else { limits::LINGER_MILLIS })
+}
+
 /// Closing with unread bytes would reset the connection, and the client could lose what it was told.
-async fn linger(stream: &mut Carrier) {
-    if stream.shutdown().await.is_err() {
+async fn linger(stream: &mut Carrier, patience: Duration) {
+    let until = Instant::now() + patience;
+    if !timeout_at(until, stream.shutdown()).await.is_ok_and(|ended| ended.is_ok()) {
         return;
     }
-    let until = Instant::now() + Duration::from_millis(limits::LINGER_MILLIS);
     let mut left = limits::LINGER_BYTES;
     let mut bytes = [0; 1024];
     while left > 0 {

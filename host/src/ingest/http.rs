@@ -18,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -60,10 +61,12 @@ pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: 
             ended = connection.as_mut() => ended,
             () = shared.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                last_answers(connection).await
             }
         };
         streams.tasks.close();
+        // Whoever asked is gone, or has had its time.
+        streams.stop.cancel();
         streams.tasks.wait().await;
         ended
     } else {
@@ -79,13 +82,19 @@ pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: 
             ended = connection.as_mut() => ended,
             () = shared.stop.cancelled() => {
                 connection.as_mut().graceful_shutdown();
-                connection.await
+                last_answers(connection).await
             }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "an HTTP connection broke off");
     }
+}
+
+/// When mag stops, a client has so long to take its last answers.
+async fn last_answers(connection: impl Future<Output = hyper::Result<()>>) -> hyper::Result<()> {
+    let patience = Duration::from_millis(limits::STOP_READ_MILLIS + limits::STOP_WRITE_MILLIS);
+    timeout(patience, connection).await.unwrap_or(Ok(()))
 }
 
 /// The tasks of one HTTP/2 connection: its requests are answered side by side, and none outlives it.

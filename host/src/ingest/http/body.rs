@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::http::StatusCode;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::super::Shared;
 use super::super::flight::Held;
@@ -44,6 +44,10 @@ async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
+            () = too_late(shared) => {
+                let why = "mag stops: send it again".to_owned();
+                return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why });
+            }
             () = Held::evicted(held.as_ref()) => {
                 return Err(Refusal {
                     status: StatusCode::SERVICE_UNAVAILABLE,
@@ -64,6 +68,12 @@ async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal
             held = shared.settings.flight.hold(counted);
         }
     }
+}
+
+/// A stopping mag waits for a body only as long as for anything else that comes in.
+async fn too_late(shared: &Shared) {
+    shared.stop.cancelled().await;
+    sleep(Duration::from_millis(limits::STOP_READ_MILLIS)).await;
 }
 
 fn too_large() -> Refusal {

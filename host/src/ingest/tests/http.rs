@@ -132,3 +132,16 @@ async fn an_answer_comes_after_the_commit_and_not_before() {
     mag.engine.may_confirm.cancel();
     assert_eq!(answer(&rest(&mut client).await), (200, r#"{"accepted":1,"errors":[]}"#.to_owned()));
 }
+
+#[tokio::test]
+async fn a_stop_waits_for_no_body_that_is_long_in_coming() {
+    let mag = start(9, true).await;
+    let (mut slow, mut idle) = (mag.connect().await, mag.connect().await);
+    slow.write_all(b"POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+    idle.write_all(b"POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 1\r\n\r\na").await.unwrap();
+    soon(mag.engine.has(1)).await;
+    mag.stop.cancel();
+    assert_eq!(answer(&rest(&mut slow).await), (503, r#"{"error":"mag stops: send it again"}"#.to_owned()));
+    assert_eq!(answer(&rest(&mut idle).await).0, 200, "and is closed then");
+    assert_eq!(mag.stopped().await.total(), 1);
+}
