@@ -8,6 +8,7 @@ mod black_box {
     mod support;
 
     mod admin;
+    mod alertmanager;
     mod backup;
     mod check;
     mod classic;

@@ -35,7 +35,7 @@ mod report;
 
 pub use report::{
     At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
-    Status, StoreReport,
+    SilenceList, SilenceMade, SilenceReport, SilenceWanted, SilencesNamed, Status, StoreReport,
 };
 use report::{Live, StoreSize};
 

@@ -16,6 +16,7 @@ mod dlq;
 mod run;
 mod send;
 mod sender;
+mod silence;
 mod status;
 mod store;
 mod test;
@@ -57,6 +58,9 @@ enum Command {
     /// Looks at dead letters, tells them again or drops them
     #[command(subcommand)]
     Dlq(dlq::DlqCommand),
+    /// Makes, lists and expires silences: what they match is counted and told to nobody
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// Tests a sender
     #[command(subcommand)]
     Test(test::TestCommand),
@@ -94,6 +98,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         Some(Command::Watch(args)) => watch::run(&args),
         Some(Command::Status(args)) => status::run(&args, arguments.config.as_deref()),
         Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
+        Some(Command::Silence(command)) => silence::run(&command, arguments.config.as_deref()),
         Some(Command::Test(command)) => test::run(&command, arguments.config.as_deref()),
         Some(Command::Verify(args)) => verify::run(&args, arguments.config.as_deref()),
         Some(Command::Store(command)) => store::run(&command, arguments.config.as_deref()),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::matcher::{Field, Matcher};
 
 mod admin;
+mod alerts;
 mod duration;
 mod env;
 mod fallback;
@@ -63,6 +64,8 @@ pub struct Config {
     pub monitors: Vec<Monitor>,
     /// Bounds that the operator may move.
     pub limits: Limits,
+    /// How long alerts fire.
+    pub alerts: Alerts,
     /// How mag logs.
     pub log: Log,
     /// Mistakes that harm nothing: a sender nobody uses, a variable that is no number. Printed at start.
@@ -353,6 +356,13 @@ pub struct TokenRefresh {
     pub every: Duration,
 }
 
+/// `[alerts]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alerts {
+    /// An alert whose client names no end is over this long after it was last posted.
+    pub resolve_timeout: Duration,
+}
+
 /// `[limits]`; sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -368,6 +378,8 @@ pub struct Limits {
     pub queue: u64,
     /// Bytes that all connections together may have read and not counted, and as many that wait for their clients.
     pub in_flight: usize,
+    /// Alerts that fire at a time; more count each time they are posted.
+    pub alerts: usize,
     /// Bytes of the database file; `None`: as large as the disk allows.
     pub store: Option<u64>,
     /// Connections of one address at a time; `None`: as many as of all together.

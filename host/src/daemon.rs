@@ -14,6 +14,8 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{self, Admin};
+use crate::alertmanager::Alertmanager;
+use crate::alerts::{Alerts, Bounds};
 use crate::clock::{Clock, as_millis};
 use crate::config::{Config, Env};
 use crate::engine::Core;
@@ -83,16 +85,20 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
     let listeners = listeners::bind(&config, ports).await?;
     let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
+    let desk_routes = routes.clone();
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
     let groups = group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source };
     let mut core = Core::new(routes, recovered.next_row, groups);
     let restored = core.restore(&mut recovered, clock.now(), clock.instant());
+    let alerts = std::mem::take(&mut recovered.alerts);
+    core.restore_alerts(known_alerts(&config), alerts, clock.now(), clock.instant());
     announce(&config, &listeners, looked_at.as_ref(), restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
     let intake = Arc::<Counters>::default();
     let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
-    let taking_in = take_in(&config, listeners, &batches, &clock, &stop, &intake);
+    let desk = Arc::new(Alertmanager::new(store.clone(), desk_routes, clock.clone(), stop.clone()));
+    let taking_in = take_in(&config, listeners, &batches, &clock, &stop, (&intake, desk));
     let polling = poll(monitors, &batches, &clock, &stop);
     let for_admin = batches.downgrade();
     drop(batches);
@@ -192,6 +198,14 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
     Ok(store::open(&settings, &routing, &names, clock.clone())?)
 }
 
+/// Alerts that are known to fire: none yet.
+fn known_alerts(config: &Config) -> Alerts {
+    let mut key = [0; 32];
+    getrandom::fill(&mut key).expect("the system has a source of random numbers, TLS needs one too");
+    let bounds = Bounds { resolve_timeout: config.alerts.resolve_timeout, alerts: config.limits.alerts };
+    Alerts::new(key, bounds)
+}
+
 fn announce(
     config: &Config,
     listeners: &[Listener],
@@ -233,7 +247,7 @@ fn take_in(
     batches: &mpsc::Sender<Batch>,
     clock: &Clock,
     stop: &CancellationToken,
-    counters: &Arc<Counters>,
+    (counters, desk): (&Arc<Counters>, Arc<Alertmanager>),
 ) -> JoinSet<()> {
     let connections = ingest::handles::connections(config.limits.connections, handles_of_others(config));
     let flight = ingest::Flight::new(config.limits.in_flight);
@@ -243,6 +257,7 @@ fn take_in(
         idle_timeout: config.limits.idle_timeout,
         line: config.limits.line,
         flight,
+        desk: Some(desk),
     };
     let mut tasks = JoinSet::new();
     for listener in listeners {

@@ -26,6 +26,8 @@ enum Event {
     Batch(Option<Batch>),
     /// A route's clock rings.
     Rings(RouteIndex),
+    /// Alerts are over that nobody posted again.
+    AlertsEnd,
     /// It is time to write what changed.
     Write,
     /// The commit that was under way is on disk, or the store stopped.
@@ -79,6 +81,7 @@ struct Watch {
     metrics: Metrics,
     overflow: Episode,
     saturated: Episode,
+    alerts: Episode,
 }
 
 impl Watch {
@@ -96,6 +99,14 @@ impl Watch {
         self.metrics.known_ids.inc_by(noticed.known);
         self.metrics.refused_ids.inc_by(noticed.refused);
         self.metrics.overflowed.inc_by(noticed.overflowed);
+        self.metrics.refreshed_alerts.inc_by(noticed.refreshed);
+        self.metrics.past_alerts.inc_by(noticed.past_alerts);
+        if noticed.past_alerts > 0 && self.alerts.begins(now) {
+            tracing::warn!(
+                "too many alerts fire, further ones count each time they are posted, and nobody hears when they are over: \
+                 see [limits] alerts"
+            );
+        }
         if noticed.overflowed > 0 && self.overflow.begins(now) {
             tracing::warn!(
                 limit = core.groups_limit(),
@@ -118,8 +129,12 @@ pub async fn run(
     mut batches: mpsc::Receiver<Batch>,
     clock: Clock,
 ) -> Result<(), Stopped> {
-    let mut watch =
-        Watch { metrics: store.metrics().clone(), overflow: Episode::default(), saturated: Episode::default() };
+    let mut watch = Watch {
+        metrics: store.metrics().clone(),
+        overflow: Episode::default(),
+        saturated: Episode::default(),
+        alerts: Episode::default(),
+    };
     let mut pace = Pace::new();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;
@@ -136,6 +151,7 @@ pub async fn run(
                 core.count(batch, clock.now(), clock.instant());
             }
             Event::Rings(route) => core.ring(route, clock.now()),
+            Event::AlertsEnd => core.end_alerts(clock.now(), clock.instant()),
             Event::Write => {
                 pace.first_change = None;
                 let (changes, acks) = core.changes();
@@ -146,7 +162,11 @@ pub async fn run(
             Event::Written(result) => {
                 pace.written(result?.took, clock.instant());
                 core.forget_gone();
-                for ack in writing.take().map(|writing| writing.acks).unwrap_or_default() {
+                let Some(written) = writing.take() else { continue };
+                if written.is_stalled() {
+                    core.took_nothing_in(written.since.elapsed());
+                }
+                for ack in written.acks {
                     ack.confirm();
                 }
             }
@@ -185,7 +205,8 @@ async fn next_event(
     stopping: bool,
 ) -> Event {
     let rings = core.next_ring();
-    let takes_in = !stopping && !core.is_full() && !writing.as_ref().is_some_and(Writing::is_stalled);
+    let stalled = writing.as_ref().is_some_and(Writing::is_stalled);
+    let takes_in = !stopping && !core.is_full() && !stalled;
     tokio::select! {
         biased;
         written = async { match writing { Some(writing) => writing.commit.as_mut().await, None => std::future::pending().await } } => {
@@ -195,6 +216,7 @@ async fn next_event(
         () = sleep_until(rings.map(|(at, _)| at)), if !stopping => {
             rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
         }
+        () = sleep_until(core.next_end()), if takes_in => Event::AlertsEnd,
         batch = batches.recv(), if takes_in => Event::Batch(batch),
     }
 }

@@ -44,6 +44,8 @@ pub struct Window {
     pub samples: Vec<String>,
     /// Whether more than the count and the times changed since the store last heard of it.
     pub reshaped: bool,
+    /// Since when all its alerts are over: that is told when it was told that they fire.
+    pub resolved: Option<Millis>,
 }
 
 impl Window {
@@ -60,6 +62,7 @@ impl Window {
             opened: now,
             samples: Vec::new(),
             reshaped: false,
+            resolved: None,
         }
     }
 
@@ -421,6 +424,12 @@ impl Windows {
         let mut windows: Vec<Window> = slots.into_iter().filter_map(|slot| self.take(slot)).collect();
         windows.sort_by_key(|window| window.row);
         windows
+    }
+
+    /// The open window that a message would count in.
+    #[must_use]
+    pub fn open_of(&self, key: Key<'_>, message: &Message) -> Option<Slot> {
+        self.find(self.hash(key, message), key, message)
     }
 
     /// An open window, to change what the store knows of it.

@@ -15,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits;
-use crate::message::Batch;
+use crate::message::{Batch, Posted};
 use crate::protocol::Spoken;
+use crate::protocol::http::desk::Desk;
 
 mod addresses;
 mod buffer;
@@ -57,6 +58,8 @@ pub struct Settings {
     pub line: usize,
     /// The memory of all connections.
     pub flight: Flight,
+    /// Who answers what Alertmanager's API is asked.
+    pub desk: Option<Arc<dyn Desk>>,
 }
 
 /// What all connections of a listener share.
@@ -87,6 +90,16 @@ impl Shared {
         }
         for message in merged.numbered.iter_mut().flat_map(|numbered| &mut numbered.new) {
             Arc::make_mut(message).labels.add_missing(&self.listener.labels);
+        }
+    }
+
+    /// The same for alerts, which also get a source where they name none.
+    fn label_alerts(&self, alerts: &mut [Posted], peer: &str) {
+        for alert in alerts {
+            alert.message.labels.add_missing(&self.listener.labels);
+            if alert.message.source.is_empty() {
+                peer.clone_into(&mut alert.message.source);
+            }
         }
     }
 

@@ -10,14 +10,17 @@ pub mod message;
 pub mod config;
 pub mod telemetry;
 
+pub mod alerts;
 pub mod egress;
 pub mod group;
 pub mod route;
+pub mod silence;
 
 pub mod protocol;
 pub mod sender;
 pub mod store;
 
+pub mod alertmanager;
 pub mod deliver;
 pub mod engine;
 pub mod ids;

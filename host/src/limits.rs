@@ -123,6 +123,26 @@ pub const PENDING_IDS: usize = 100_000;
 /// Batches that wait for the next commit to be acknowledged; at this many the engine takes no more messages.
 pub const PENDING_ACKS: usize = 100_000;
 
+/// What all alerts that fire may take in memory.
+pub const ALERTS_BYTES: usize = 64 * 1024 * 1024;
+/// Alerts that are over at one time and looked at together, so that nobody waits long for it.
+pub const ALERTS_OVER: usize = 1_000;
+/// An alert of a client that tells what is over, and then did not: longer than such a client waits before it repeats what
+/// goes on.
+pub const ALERT_TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// One annotation of an alert; a longer one is cut.
+pub const ANNOTATION_BYTES: usize = LABEL_VALUE_BYTES;
+/// Answers about alerts that are made at a time; each may be as large as all alerts.
+pub const ALERT_ANSWERS: usize = 2;
+/// Silences that are not over; more are refused.
+pub const SILENCES: usize = 1_000;
+/// Matchers of one silence.
+pub const SILENCE_MATCHERS: usize = 64;
+/// A silence's comment, or who made it.
+pub const SILENCE_TEXT_BYTES: usize = 4 * 1024;
+/// Silences that are over and kept to be looked at; beyond that the oldest goes.
+pub const SILENCES_OVER: usize = 1_000;
+
 /// Commands between the parts and the store's writer.
 pub const STORE_QUEUE: usize = 256;
 /// Commands that one transaction takes together: one fsync for many.

@@ -159,9 +159,25 @@ impl Matcher {
     /// Whether the condition holds for `message`.
     #[must_use]
     pub fn matches(&self, message: &Message) -> bool {
-        let value = self.field.value(message);
+        self.holds(self.field.value(message))
+    }
+
+    /// Whether the condition holds for `value`, wherever that comes from.
+    #[must_use]
+    pub fn holds(&self, value: &str) -> bool {
         let hit = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
         hit != self.op.is_negative()
+    }
+
+    /// Builds a matcher of its parts.
+    ///
+    /// # Errors
+    ///
+    /// There is no name, or the value should be a regular expression and is none.
+    pub fn new(name: &str, op: Op, value: String) -> Result<Self, ParseError> {
+        let field = Field::parse(name)?;
+        let regex = if op.is_regex() { Some(compile(&value, 0)?) } else { None };
+        Ok(Self { field, op, value, regex })
     }
 
     /// What it looks at.

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 mod numbered;
+mod posted;
 
 pub use numbered::{Count, Learned, Numbered, Origin, Times};
+pub use posted::{Ends, Posted, alert_bytes};
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -140,6 +142,8 @@ impl Labels {
 
 /// The kind of a message that does not say one.
 pub const DEFAULT_KIND: &str = "default";
+/// The kind of messages that alerts make.
+pub const ALERT_KIND: &str = "alert";
 /// The kind of messages that a monitor makes.
 pub const MONITOR_KIND: &str = "monitor";
 
@@ -188,6 +192,8 @@ pub struct Batch {
     pub numbered: Option<Numbered>,
     /// Messages with an id, in the order of their lines: whoever counts decides which of them are new.
     pub ids: Vec<Identified>,
+    /// Alerts, in the order of their request: whoever counts decides which of them are new.
+    pub alerts: Vec<Posted>,
     /// Where that is told; there when `ids` is not empty.
     pub answers: Option<Arc<Answers>>,
     /// Who wants to hear when all of it is committed.

@@ -14,12 +14,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use uuid::timestamp::context::ContextV7;
 use uuid::{Timestamp, Uuid};
 
+use crate::alerts::Alert;
 use crate::clock;
 use crate::ids::{Ids, Memory};
 use crate::limits;
 use crate::message::Millis;
 use crate::telemetry::metrics::Metrics;
 
+mod alerts;
 mod audit;
 mod backup;
 mod bury;
@@ -46,6 +48,7 @@ mod reserve;
 mod room;
 mod rows;
 mod schema;
+mod silences;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -64,6 +67,8 @@ pub use look::{
 
 pub use error::OpenError;
 pub use file::check_place;
+pub use silences::{SilenceError, SilenceWish};
+
 use file::{Opened, Wanted, open_file};
 use lock::beside;
 use mark::Watch;
@@ -149,6 +154,8 @@ pub struct Recovered {
     pub ids: Ids,
     /// Messages that each route ever took in.
     pub accepted: Vec<(String, u64)>,
+    /// Alerts that fire.
+    pub alerts: Vec<Alert>,
 }
 
 /// A commit that is on disk.
@@ -312,6 +319,7 @@ fn open_with(
     // From here on the writer waits by itself, and says so.
     conn.busy_timeout(Duration::ZERO)?;
     let pages = settings.pages(&conn)?;
+    let silences = silences::current(&conn, clock.now())?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
     let (trouble, watch_trouble) = watch::channel(None);
@@ -326,6 +334,7 @@ fn open_with(
         known: senders.iter().cloned().collect(),
         armed: HashMap::new(),
         sweeping: HashSet::new(),
+        silences,
         room: Room::new(settings.queue),
         room_log: RoomLog::default(),
         trim: limits::TRIM_DELIVERIES,
@@ -451,6 +460,15 @@ impl Store {
     /// The store stopped, or the sender is not there.
     pub async fn test(&self, sender: String) -> Result<Result<String, LetterError>, Stopped> {
         self.ask(|done| Command::Test { sender, done }).await
+    }
+
+    /// Makes, changes or ends a silence; returns its id. Windows that close from then on heed it.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped; or there is no such silence, or too many, and then nothing was done.
+    pub async fn silence(&self, wish: SilenceWish) -> Result<Result<String, SilenceError>, Stopped> {
+        self.ask(|done| Command::Silence { wish, done }).await
     }
 
     /// Looks at what is committed: through a connection of its own, or, for a store without a file, between two commits.

@@ -52,10 +52,22 @@ pub fn plain_sentence(group: &Group) -> String {
     if let Some(told) = overflow(group) {
         return format!("{}{}.", text::plain_line(&told), period(group));
     }
+    if group.resolved {
+        return format!("Resolved{}: {}.", lasted(group), text::quote(&group.text));
+    }
     if group.kind == MONITOR_KIND {
         return format!("{}{}", text::plain_line(&group.text), times(group));
     }
     format!("Message {} was repeated {} time(s){}.", text::quote(&group.text), group.count, period(group))
+}
+
+/// ` after 12 minutes`: how long something lasted that is over.
+#[must_use]
+pub fn lasted(group: &Group) -> String {
+    match group.closed.saturating_sub(group.opened) {
+        0..1_000 => String::new(),
+        ms => format!(" after {}", time::human_duration(ms)),
+    }
 }
 
 /// `1,203 other messages in more groups than the limit of 100,000`, for a group that stands for all that were too many;
@@ -192,6 +204,13 @@ mod tests {
         assert_eq!(plain_sentence(&by_count), r#"Message "disk full" was repeated 30 time(s)."#);
         let by_time = Group { opened: 1_000, closed: 31_020, ..testing::group_by_time("a\nb", 5) };
         assert_eq!(plain_sentence(&by_time), r#"Message "a\nb" was repeated 5 time(s) for last 30 seconds."#);
+    }
+
+    #[test]
+    fn what_is_over_says_so_and_how_long_it_lasted() {
+        let over = Group { resolved: true, opened: 0, closed: 720_000, ..testing::group("disk full", 0) };
+        assert_eq!(plain_sentence(&over), r#"Resolved after 12 minutes: "disk full"."#);
+        assert_eq!(plain_sentence(&Group { closed: 999, ..over }), r#"Resolved: "disk full"."#);
     }
 
     #[test]

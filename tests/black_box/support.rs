@@ -13,6 +13,7 @@ mod smtp;
 mod store;
 mod text;
 mod tls;
+pub(crate) mod tool;
 mod wire;
 
 pub(crate) use admin::Reply;

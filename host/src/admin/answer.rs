@@ -7,7 +7,7 @@ use hyper::http::{Method, StatusCode};
 use hyper::{Request, Response};
 use serde::Serialize;
 
-use super::report::{DeliveryReport, LetterList, StoreReport};
+use super::report::{DeliveryReport, LetterList, SilenceList, StoreReport};
 use super::{Admin, change, guard, metrics, page, probe};
 use crate::limits;
 use crate::store::LookError;
@@ -50,6 +50,8 @@ enum Place<'p> {
     Replay,
     Drop,
     Test(&'p str),
+    Silences,
+    ExpireSilences,
 }
 
 impl<'p> Place<'p> {
@@ -68,12 +70,19 @@ impl<'p> Place<'p> {
             ["api", "v1", "dlq", id] => Self::Letter(id),
             ["api", "v1", "deliveries", id] => Self::Delivery(id),
             ["api", "v1", "senders", name, "test"] => Self::Test(name),
+            ["api", "v1", "silences"] => Self::Silences,
+            ["api", "v1", "silences", "expire"] => Self::ExpireSilences,
             _ => return None,
         })
     }
 
-    fn changes(&self) -> bool {
-        matches!(self, Self::Replay | Self::Drop | Self::Test(_))
+    /// Whether it takes requests that change something, and whether any others.
+    fn changes(&self) -> (bool, bool) {
+        match self {
+            Self::Replay | Self::Drop | Self::Test(_) | Self::ExpireSilences => (true, false),
+            Self::Silences => (true, true),
+            _ => (false, true),
+        }
     }
 }
 
@@ -86,17 +95,19 @@ pub(super) async fn answer(admin: &Admin, request: Request<Incoming>) -> Answer 
     let Some(place) = Place::find(&path) else {
         return refuse(Refusal::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")));
     };
-    let allowed = if place.changes() { "POST" } else { "GET, HEAD" };
+    let allowed = match place.changes() {
+        (true, false) => "POST",
+        (true, true) => "GET, HEAD, POST",
+        _ => "GET, HEAD",
+    };
     let method = request.method();
-    if (place.changes() && method != Method::POST)
-        || (!place.changes() && method != Method::GET && method != Method::HEAD)
-    {
+    if !allowed.split(", ").any(|allowed| method == allowed) {
         let mut answer = refuse(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, format!("{path} takes {allowed}")));
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
         return answer;
     }
     let answered =
-        if place.changes() { post(admin, &place, request).await } else { get(admin, &place, &request).await };
+        if method == Method::POST { post(admin, &place, request).await } else { get(admin, &place, &request).await };
     answered.unwrap_or_else(refuse)
 }
 
@@ -126,6 +137,10 @@ async fn get(admin: &Admin, place: &Place<'_>, request: &Request<Incoming>) -> R
                 None => Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no delivery {id}"))),
             }
         }
+        Place::Silences => {
+            let silences = store.look(|reader| reader.silences()).await?;
+            Ok(json(StatusCode::OK, &SilenceList::new(&silences, admin.clock.now())))
+        }
         _ => Ok(page::answer(&admin.status().await?)),
     }
 }
@@ -133,6 +148,8 @@ async fn get(admin: &Admin, place: &Place<'_>, request: &Request<Incoming>) -> R
 async fn post(admin: &Admin, place: &Place<'_>, request: Request<Incoming>) -> Result<Answer, Refusal> {
     match place {
         Place::Test(name) => change::test(admin, name).await,
+        Place::Silences => change::silence(admin, request).await,
+        Place::ExpireSilences => change::expire(admin, request).await,
         Place::Replay => change::letters(admin, crate::store::Deed::Replay, request).await,
         _ => change::letters(admin, crate::store::Deed::Drop, request).await,
     }
@@ -206,6 +223,7 @@ mod tests {
         assert_eq!(Place::find("/api/v1/dlq/replay"), Some(Place::Replay));
         assert_eq!(Place::find("/api/v1/dlq/0190"), Some(Place::Letter("0190")));
         assert_eq!(Place::find("/api/v1/senders/a.b/test"), Some(Place::Test("a.b")));
+        assert_eq!(Place::find("/api/v1/silences/expire"), Some(Place::ExpireSilences));
         for nothing in ["", "*", "//", "/healthz/", "/api", "/api/v1/dlq/a/b", "/api/v2/status", "/../healthz"] {
             assert_eq!(Place::find(nothing), None, "{nothing}");
         }

@@ -1,4 +1,4 @@
-//! Requests that change something: dead letters, and tests of senders. Each is a command to the store's writer, and is
+//! Requests that change something: dead letters, silences, and tests of senders. Each is a command to the store's writer, and is
 //! logged.
 
 use std::time::Duration;
@@ -13,9 +13,11 @@ use tokio::time::timeout;
 
 use super::Admin;
 use super::answer::{Answer, Refusal, json};
-use super::report::{Decided, Queued, Selection};
+use super::report::{Decided, Queued, Selection, SilenceMade, SilenceWanted, SilencesNamed};
 use crate::limits;
-use crate::store::{Deed, LetterError, Stopped, Which};
+use crate::matcher::Matcher;
+use crate::silence::Silence;
+use crate::store::{Deed, LetterError, SilenceError, SilenceWish, Stopped, Which};
 
 impl From<Stopped> for Refusal {
     fn from(stopped: Stopped) -> Self {
@@ -29,6 +31,16 @@ impl From<LetterError> for Refusal {
             LetterError::Missing { .. } => StatusCode::NOT_FOUND,
             LetterError::NotDead { .. } | LetterError::SenderGone { .. } => StatusCode::CONFLICT,
             LetterError::TooMany => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<SilenceError> for Refusal {
+    fn from(error: SilenceError) -> Self {
+        let status = match error {
+            SilenceError::Unknown(_) => StatusCode::NOT_FOUND,
+            SilenceError::Expired(_) | SilenceError::TooMany => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())
     }
@@ -76,6 +88,34 @@ pub(super) async fn test(admin: &Admin, name: &str) -> Result<Answer, Refusal> {
     }
     tracing::info!(sender = name, id, "a person asked for a test notification");
     Ok(json(StatusCode::ACCEPTED, &Queued { id }))
+}
+
+/// Makes the silence that the body describes.
+pub(super) async fn silence(admin: &Admin, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let wanted: SilenceWanted = body(request).await?;
+    let now = admin.clock.now();
+    let bad = |why: String| Refusal::new(StatusCode::BAD_REQUEST, why);
+    let matchers = wanted.matchers.iter().map(|text| {
+        let wrong = |error| bad(format!("bad matcher {text:?}: {error}"));
+        Matcher::parse(text).map_err(wrong)
+    });
+    let matchers = matchers.collect::<Result<Vec<_>, _>>()?;
+    let times = (wanted.starts.map_or(now, |starts| starts.0), wanted.ends.0);
+    let silence = Silence::wanted(matchers, times, (wanted.created_by, wanted.comment), now).map_err(bad)?;
+    let id = admin.store.silence(SilenceWish::Set(silence)).await??;
+    tracing::info!("a person made silence {id}");
+    Ok(json(StatusCode::CREATED, &SilenceMade { id }))
+}
+
+/// Ends the silences that the body names, all or as far as they are there.
+pub(super) async fn expire(admin: &Admin, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let wanted: SilencesNamed = body(request).await?;
+    let mut expired = Vec::new();
+    for id in wanted.ids {
+        expired.push(admin.store.silence(SilenceWish::Expire(id)).await??);
+    }
+    tracing::info!(silences = expired.len(), "a person expired silences");
+    Ok(json(StatusCode::OK, &SilencesNamed { ids: expired }))
 }
 
 /// The body as JSON, of a size and in a time that harm nobody.

@@ -20,6 +20,9 @@ const IN_FLIGHT: usize = 128 * 1024 * 1024;
 /// With less, one connection at a time is at work.
 const IN_FLIGHT_LEAST: u64 = 16 * 1024 * 1024;
 
+/// Alerts that fire: some tens of megabytes, and far more than anybody can look after.
+const ALERTS: usize = 10_000;
+
 /// A smaller file has room for little more than its tables.
 const STORE_LEAST: u64 = 1024 * 1024;
 
@@ -31,6 +34,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
         groups: GROUPS,
         queue: QUEUE,
         in_flight: IN_FLIGHT,
+        alerts: ALERTS,
         store: None,
         connections_per_address: None,
         groups_per_source: None,
@@ -41,7 +45,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
         let idle_timeout =
             section.take("idle_timeout").and_then(|value| duration::read(&value, Duration::from_secs(1)));
         let mut number = |key| section.take(key).and_then(|value| value.count(1)).and_then(|n| usize::try_from(n).ok());
-        let (connections, groups) = (number("connections"), number("groups"));
+        let (connections, groups, alerts) = (number("connections"), number("groups"), number("alerts"));
         let connections_per_address = number("connections_per_address");
         let groups_per_source = number("groups_per_source");
         let queue = section.take("queue").and_then(|value| value.count(1));
@@ -55,6 +59,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
             groups: groups.unwrap_or(default.groups),
             queue: queue.unwrap_or(default.queue),
             in_flight: in_flight.unwrap_or(default.in_flight),
+            alerts: alerts.unwrap_or(default.alerts),
             store,
             connections_per_address,
             groups_per_source,

@@ -6,8 +6,8 @@ use super::env::{self, Variables};
 use super::report::{Mistakes, Places};
 use super::syntax::Syntax;
 use super::typed::{File, Section};
-use super::{Admin, Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
-use super::{admin, fallback, limits, listen, log, monitor, route, sender, store};
+use super::{Admin, Alerts, Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
+use super::{admin, alerts, fallback, limits, listen, log, monitor, route, sender, store};
 
 /// The sender of a configuration that has none.
 const CONSOLE: &str = "console";
@@ -23,6 +23,7 @@ pub(super) struct Draft {
     pub(super) senders: Vec<Sender>,
     pub(super) monitors: Vec<Monitor>,
     limits: Limits,
+    alerts: Alerts,
     pub(super) log: Log,
     /// Names of the file's senders with their places.
     named: Vec<(String, usize)>,
@@ -49,14 +50,28 @@ impl Config {
         env::apply(&mut draft, &mut variables, &file);
 
         let (route, mut warnings) = join(&mut draft, &told, &file);
-        let Draft { listen, store, admin, senders, monitors, limits, log, .. } = draft;
+        let Draft { listen, store, admin, senders, monitors, limits, alerts, log, .. } = draft;
         warnings.append(&mut variables.warnings);
         let (file, mistakes) = (source.file.clone(), file.into_mistakes());
         if !mistakes.is_empty() {
             return Err(Mistakes::new(places, mistakes));
         }
         let from_env = variables.used;
-        Ok(Self { file, listen, store, admin, route, senders, monitors, limits, log, warnings, from_env, places })
+        Ok(Self {
+            file,
+            listen,
+            store,
+            admin,
+            route,
+            senders,
+            monitors,
+            limits,
+            alerts,
+            log,
+            warnings,
+            from_env,
+            places,
+        })
     }
 }
 
@@ -68,8 +83,9 @@ fn draft(root: &mut Section<'_>, variables: &mut Variables<'_>) -> Draft {
     let (senders, named) = sender::read(root);
     let monitors = monitor::read(root);
     let limits = limits::read(root);
+    let alerts = alerts::read(root);
     let log = log::read(root);
-    Draft { listen, store, admin, route, senders, monitors, limits, log, named }
+    Draft { listen, store, admin, route, senders, monitors, limits, alerts, log, named }
 }
 
 /// Names of the senders that the file tells, before the environment changes anything.

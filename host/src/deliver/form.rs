@@ -52,11 +52,15 @@ fn title(delivery: &Delivery) -> String {
         Some(group) if groups == 1 && OverflowGroup::of(group).is_some() => {
             one_line(&group::sentence(messages, &group.text), chars)
         }
+        Some(group) if groups == 1 && group.reason == Reason::Resolved => {
+            one_line(&format!("resolved: {}", group.text), chars)
+        }
         Some(group) if groups == 1 && messages == 1 => one_line(&group.text, chars),
         Some(group) if groups == 1 => {
             let times = format!(" ({messages} times)");
             one_line(&group.text, chars.saturating_sub(times.len())) + &times
         }
+        Some(_) if messages == 0 => format!("resolved: {groups} groups"),
         _ => format!("{messages} messages in {groups} groups"),
     };
     if about.is_empty() { prefix + "(empty message)" } else { prefix + &about }
@@ -139,6 +143,14 @@ mod tests {
         let two = vec![group("a", "default", 2, Reason::Time), group("b", "default", 3, Reason::Time)];
         check_title(two, (10, 100), "105 messages in 12 groups");
         check_title(vec![group("", "default", 1, Reason::Time)], (0, 0), "(empty message)");
+    }
+
+    #[test]
+    fn the_title_of_what_is_over_says_that() {
+        let over = |text| group(text, "alert", 0, Reason::Resolved);
+        check_title(vec![over("disk full")], (0, 0), "resolved: disk full");
+        check_title(vec![over("disk full"), over("link down")], (3, 0), "resolved: 5 groups");
+        check_title(vec![over("disk full"), group("a", "alert", 2, Reason::Time)], (0, 0), "2 messages in 2 groups");
     }
 
     #[test]

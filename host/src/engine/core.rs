@@ -2,19 +2,24 @@
 //!
 //! Synchronous and told the time, so that a test drives it step by step. It never does I/O.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::alerts::Alerts;
 use crate::clock::as_millis;
 use crate::group::{Came, Key, Limits, Place, Slot, Window, Windows};
 use crate::ids::{Ids, SavedId};
 use crate::limits;
-use crate::message::{Ack, Batch, Count, Learned, Message, Millis, Numbered, Reason, RouteIndex, Times};
+use crate::message::{Ack, Batch, Count, GroupId, Learned, Message, Millis, Numbered, Reason, RouteIndex, Times};
 use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
+
+mod alerting;
+
+use alerting::Firing;
 
 /// A route's clock while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,10 @@ pub struct Noticed {
     pub known: u64,
     /// Messages refused because another one came under their id.
     pub refused: u64,
+    /// Alerts that were posted again.
+    pub refreshed: u64,
+    /// Alerts that found no room, and count each time they are posted.
+    pub past_alerts: u64,
 }
 
 /// What a start went on with.
@@ -78,6 +87,11 @@ pub struct Core {
     ids: Ids,
     /// Ids of messages that are counted in what the store does not know yet.
     fresh_ids: Vec<SavedId>,
+    alerts: Alerts,
+    /// The groups of alerts that fire.
+    firing: HashMap<GroupId, Firing>,
+    /// Groups that fire anew since the last commit: nobody has to hear any more that they were over.
+    refired: Vec<GroupId>,
     sweeps: VecDeque<Sweep>,
     last_sweep: u64,
     /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
@@ -107,6 +121,9 @@ impl Core {
             swept: Vec::new(),
             ids: Ids::default(),
             fresh_ids: Vec::new(),
+            alerts: Alerts::default(),
+            firing: HashMap::new(),
+            refired: Vec::new(),
             sweeps: VecDeque::new(),
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
@@ -164,15 +181,18 @@ impl Core {
             opened: saved.opened,
             samples: saved.samples,
             reshaped: false,
+            resolved: saved.resolved,
         };
         let refused = match route {
             Some(index) => self.windows.restore(key(index, self.routes.get(index)), window).err(),
             None => Some(Box::new(window)),
         };
         if let Some(window) = refused {
-            let opened = window.opened;
+            let (opened, resolved) = (window.opened, window.resolved);
             let group = window.close(saved.route.into(), opened, now, Reason::Time);
+            let over = resolved.map(|at| alerting::over(&group, at));
             self.closed.push(Closed { row: saved.row, added: 0, group });
+            self.closed.extend(over);
         }
     }
 
@@ -193,6 +213,9 @@ impl Core {
         }
         if let Some(numbered) = batch.numbered {
             self.count_numbered(numbered, now, at);
+        }
+        for posted in batch.alerts.drain(..) {
+            self.post(posted, now, at);
         }
         self.acks.extend(batch.ack);
     }
@@ -289,7 +312,7 @@ impl Core {
         if let Some(window) = self.windows.take(slot) {
             let opened = window.opened;
             let closed = self.close(window, opened, now, Reason::Count);
-            self.closed.push(closed);
+            self.closed.extend(closed);
         }
         if self.clocks.contains_key(&route) && !self.windows.has_route(route) {
             self.clocks.remove(&route);
@@ -297,9 +320,19 @@ impl Core {
         }
     }
 
-    fn close(&self, window: Window, opened: Millis, now: Millis, reason: Reason) -> Closed {
+    /// A window that closes, and behind it that its alerts are over, if they are.
+    fn close(
+        &self,
+        window: Window,
+        opened: Millis,
+        now: Millis,
+        reason: Reason,
+    ) -> impl Iterator<Item = Closed> + use<> {
         let route = self.routes.get(window.route).id.clone();
-        Closed { row: window.row, added: window.unsaved(), group: window.close(route, opened, now, reason) }
+        let (row, added, resolved) = (window.row, window.unsaved(), window.resolved);
+        let group = window.close(route, opened, now, reason);
+        let over = resolved.map(|at| alerting::over(&group, at));
+        std::iter::once(Closed { row, added, group }).chain(over)
     }
 
     fn start_clock(&mut self, route: RouteIndex, now: Millis, at: Instant) {
@@ -325,7 +358,7 @@ impl Core {
         let mut left = VecDeque::new();
         for mut window in self.windows.take_route(route) {
             self.swept.extend(unsaved_change(&mut window, &self.routes.get(route).id));
-            left.push_back(self.close(window, started, now, Reason::Time));
+            left.extend(self.close(window, started, now, Reason::Time));
         }
         if !left.is_empty() {
             self.last_sweep += 1;
@@ -354,6 +387,8 @@ impl Core {
             || !self.swept.is_empty()
             || !self.sweeps.is_empty()
             || !self.clocks_changed.is_empty()
+            || !self.refired.is_empty()
+            || self.alerts.has_changes()
             || !self.acks.is_empty()
     }
 
@@ -399,6 +434,7 @@ impl Core {
             windows: std::mem::take(&mut self.swept),
             ids: std::mem::take(&mut self.fresh_ids),
             first_id: self.ids.first(),
+            refired: std::mem::take(&mut self.refired),
             ..Changes::default()
         };
         for slot in std::mem::take(&mut self.changed) {
@@ -410,6 +446,7 @@ impl Core {
             changes.clocks.push(SavedClock { route: self.routes.get(route).id.clone(), running });
         }
         changes.sweep = self.part_of_sweep();
+        (changes.alerts, changes.alerts_gone) = self.alerts.changes();
         (changes, std::mem::take(&mut self.acks))
     }
 

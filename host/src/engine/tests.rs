@@ -15,6 +15,7 @@ use crate::route::Routes;
 use crate::store;
 use crate::store::{Delivery, Freeze, Routing, WindowChange};
 
+mod alerts;
 mod clock;
 mod ids;
 mod numbered;
@@ -100,6 +101,8 @@ impl Rig {
             store::open(settings, &routing, &senders, clock.clone()).expect("the store opens");
         let mut core = Core::new(routes, recovered.next_row, groups);
         let restored = core.restore(&mut recovered, clock.now(), clock.instant());
+        let alerts = std::mem::take(&mut recovered.alerts);
+        core.restore_alerts(crate::alerts::Alerts::default(), alerts, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
         let engine = tokio::spawn(run(core, store.clone(), receiver, clock.clone()));
         Self { _still: StillTime::new(), store, running, batches, engine, restored, clock }

@@ -25,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use super::Shared;
 use super::carrier::Carrier;
 use crate::limits;
+use crate::protocol::http::desk::{Asked, Desk, Page};
 use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
 
 mod body;
@@ -125,24 +126,62 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
         reply.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return refused(reply, shared);
     }
+    if let (Some(desk), Some(page)) = (&shared.settings.desk, Page::at(path)) {
+        if page.methods().contains(&parts.method) {
+            let came = ask(desk.as_ref(), page, parts.method.clone(), &head, body, shared).await;
+            let reply = reply_of(came.unwrap_or_else(|refusal| Format::Alerts.answer(&head, Err(&refusal))));
+            return if reply.status().is_client_error() { refused(reply, shared) } else { reply };
+        }
+        if format.is_none() {
+            return refused(not_allowed(Format::Alerts, page.methods(), &head, &parts.method), shared);
+        }
+    }
     let Some(format) = format else {
         let why = format!("there is nothing at {path}; messages go to POST /api/v1/messages");
         return refused(reply_of(Answer::error(&Refusal { status: StatusCode::NOT_FOUND, why })), shared);
     };
-    if !format.methods().contains(&parts.method) {
-        let allowed = format.methods().iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
-        let why = format!("{path} takes {allowed}, not {}", parts.method);
-        let mut reply = reply_of(format.answer(&head, Err(&Refusal { status: StatusCode::METHOD_NOT_ALLOWED, why })));
-        if let Ok(allowed) = HeaderValue::from_str(&allowed) {
-            reply.headers_mut().insert(ALLOW, allowed);
-        }
-        return refused(reply, shared);
+    if !format.methods().contains(&parts.method) || parts.method == Method::GET {
+        return refused(not_allowed(format, format.methods(), &head, &parts.method), shared);
     }
     let came = take_in(format, &head, body, peer, shared).await;
     let reply = reply_of(format.answer(&head, came.as_ref()));
     // What mag itself is to blame for is no mistake of the client; gRPC says errors behind a status that is none.
     let is_refused = came.is_err_and(|refusal| refusal.status.is_client_error()) || reply.status().is_client_error();
     if is_refused { refused(reply, shared) } else { reply }
+}
+
+/// A method that a path does not take.
+fn not_allowed(format: Format, methods: &[Method], head: &Head<'_>, method: &Method) -> Reply {
+    let allowed = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+    let why = format!("{} takes {allowed}, not {method}", head.uri.path());
+    let mut reply = reply_of(format.answer(head, Err(&Refusal { status: StatusCode::METHOD_NOT_ALLOWED, why })));
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
+        reply.headers_mut().insert(ALLOW, allowed);
+    }
+    reply
+}
+
+/// Asks whoever knows what is not a message.
+async fn ask(
+    desk: &dyn Desk,
+    page: Page,
+    method: Method,
+    head: &Head<'_>,
+    body: Incoming,
+    shared: &Shared,
+) -> Result<Answer, Refusal> {
+    let body = if method == Method::POST {
+        // As Alertmanager: no web page can send this without asking first.
+        if head.media_type() != "application/json" {
+            return Err(Refusal::unknown_kind("unsupported media type, only [application/json] are allowed"));
+        }
+        let body = body::read(head.headers, body, shared).await?;
+        let _seat = shared.settings.flight.seat().await;
+        body.inflate()?
+    } else {
+        Bytes::new()
+    };
+    Ok(desk.answer(Asked { page, method, query: head.uri.query().unwrap_or_default().to_owned(), body }).await)
 }
 
 /// Reads, sends on, and waits for the commit.

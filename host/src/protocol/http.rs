@@ -7,7 +7,10 @@ use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::http::{Method, StatusCode, Uri};
 
 use super::Parsed;
+use crate::message::Posted;
 
+mod alertmanager;
+pub mod desk;
 mod messages;
 mod otlp;
 mod sentry;
@@ -46,6 +49,8 @@ pub trait Take {
     fn skip(&mut self);
     /// By what name the client knows the request: its answer may repeat it.
     fn name(&mut self, name: &str);
+    /// An alert.
+    fn alert(&mut self, alert: Posted);
     /// Something that is not taken: its number in the body, from 0, and why.
     fn refuse(&mut self, index: u64, why: String);
 }
@@ -138,6 +143,10 @@ pub enum Format {
     SentryEnvelope,
     /// Sentry's events, each alone.
     SentryStore,
+    /// Alertmanager's API v2, as Prometheus and vmalert speak it.
+    Alerts,
+    /// What an Alertmanager tells its webhooks.
+    AlertWebhook,
 }
 
 impl Format {
@@ -146,6 +155,8 @@ impl Format {
     pub fn at(path: &str) -> Option<Self> {
         match path {
             "/api/v1/messages" => Some(Self::Messages),
+            "/api/v2/alerts" => Some(Self::Alerts),
+            "/api/v1/alertmanager" => Some(Self::AlertWebhook),
             "/v1/logs" => Some(Self::Otlp),
             "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Self::OtlpGrpc),
             _ => sentry::at(path).map(|endpoint| match endpoint {
@@ -168,7 +179,14 @@ impl Format {
     #[must_use]
     pub fn methods(self) -> &'static [Method] {
         match self {
-            Self::Messages | Self::Otlp | Self::OtlpGrpc | Self::SentryEnvelope | Self::SentryStore => &[Method::POST],
+            Self::Messages
+            | Self::AlertWebhook
+            | Self::Otlp
+            | Self::OtlpGrpc
+            | Self::SentryEnvelope
+            | Self::SentryStore => &[Method::POST],
+            // What is asked there is answered elsewhere.
+            Self::Alerts => &[Method::GET, Method::POST],
         }
     }
 
@@ -184,6 +202,8 @@ impl Format {
             Self::OtlpGrpc => otlp::read_call(head, body, take),
             Self::SentryEnvelope => sentry::read_envelope(head, body, take),
             Self::SentryStore => sentry::read_store(head, body, take),
+            Self::Alerts => alertmanager::read(head, body, take),
+            Self::AlertWebhook => alertmanager::read_webhook(head, body, take),
         }
     }
 
@@ -195,6 +215,7 @@ impl Format {
             Self::Otlp => otlp::answer(head, came),
             Self::OtlpGrpc => otlp::answer_call(came),
             Self::SentryEnvelope | Self::SentryStore => sentry::answer(came),
+            Self::Alerts | Self::AlertWebhook => alertmanager::answer(came),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::alerts::Alert;
 use crate::group::Window;
 use crate::ids::SavedId;
 use crate::message::{Group, GroupId, Message, Millis};
@@ -21,6 +22,12 @@ pub struct Changes {
     pub ids: Vec<SavedId>,
     /// Rows of ids before this one are no longer needed.
     pub first_id: i64,
+    /// Alerts that are new or changed.
+    pub alerts: Vec<Alert>,
+    /// Rows of alerts that are over.
+    pub alerts_gone: Vec<i64>,
+    /// Groups that fire anew: whoever was not told yet that they were over need not hear it.
+    pub refired: Vec<GroupId>,
 }
 
 /// Windows that one ring of a route's clock closed, or a part of them.
@@ -144,4 +151,6 @@ pub struct SavedWindow {
     pub opened: Millis,
     /// Other texts.
     pub samples: Vec<String>,
+    /// Since when all its alerts are over.
+    pub resolved: Option<Millis>,
 }

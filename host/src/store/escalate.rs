@@ -12,7 +12,7 @@ use super::Escalation;
 use super::ledger::{Moves, Term};
 use super::queue::merge;
 use super::rows::{self, GROUP_COLUMNS, group_params, int};
-use crate::message::{Cause, Group, Millis, Reason};
+use crate::message::{Cause, Group, GroupId, Millis, Reason};
 
 /// Where rows come from: `?1` is a sender, or the id of a delivery.
 struct Rows {
@@ -60,11 +60,14 @@ pub(super) fn all(conn: &Connection, escalation: &Escalation, now: Millis, moves
     copy(conn, left, escalation, now, moves)
 }
 
+/// What is new to the fallback: messages, and that a group is over, which counts none and is escalated once.
+const NEW: &str = "(count > escalated OR (resolved = 1 AND escalated = 0))";
+
 /// The messages that are new to the fallback; they count as escalated from then on.
 fn take_left(conn: &Connection, from: &Rows, key: &str) -> Result<Vec<Group>> {
     let Rows { table, which, total, age } = from;
     let columns = GROUP_COLUMNS.replace(" count,", " count - escalated,");
-    let sql = format!("SELECT {columns}, {total} FROM {table} WHERE {which} AND count > escalated ORDER BY {age}");
+    let sql = format!("SELECT {columns}, {total} FROM {table} WHERE {which} AND {NEW} ORDER BY {age}");
     let mut statement = conn.prepare_cached(&sql)?;
     let groups = statement.query_map([key], |row| {
         let group = rows::read_group(row, 0)?;
@@ -72,7 +75,7 @@ fn take_left(conn: &Connection, from: &Rows, key: &str) -> Result<Vec<Group>> {
     })?;
     let groups = groups.collect::<Result<Vec<_>>>()?;
     if !groups.is_empty() {
-        let sql = format!("UPDATE {table} SET escalated = count WHERE {which} AND count > escalated");
+        let sql = format!("UPDATE {table} SET escalated = max(count, 1) WHERE {which} AND {NEW}");
         conn.prepare_cached(&sql)?.execute([key])?;
     }
     Ok(groups)
@@ -124,7 +127,8 @@ fn open_copy(conn: &Connection, escalation: &Escalation, now: Millis) -> Result<
 #[derive(Default)]
 struct Copied {
     groups: Vec<(Group, u64)>,
-    place: HashMap<crate::message::GroupId, usize>,
+    /// That a group is over stands by itself.
+    place: HashMap<(GroupId, bool), usize>,
 }
 
 impl Copied {
@@ -136,19 +140,19 @@ impl Copied {
         let mut copied = Self::default();
         while let Some(row) = rows.next()? {
             let group = Group { total: rows::read_uint(row, 14)?, ..rows::read_group(row, 0)? };
-            copied.place.insert(group.id, copied.groups.len());
+            copied.place.insert(place(&group), copied.groups.len());
             copied.groups.push((group, rows::read_uint(row, 15)?));
         }
         Ok(copied)
     }
 
     fn add(&mut self, group: Group) {
-        if let Some((there, _)) = self.place.get(&group.id).and_then(|at| self.groups.get_mut(*at)) {
+        if let Some((there, _)) = self.place.get(&place(&group)).and_then(|at| self.groups.get_mut(*at)) {
             merge(there, &group);
             // What stands for groups that found no room has no total of its own.
             there.total = there.total.max(group.total).max(there.count);
         } else {
-            self.place.insert(group.id, self.groups.len());
+            self.place.insert(place(&group), self.groups.len());
             self.groups.push((group, 0));
         }
     }
@@ -159,7 +163,7 @@ impl Copied {
         conn.prepare_cached("DELETE FROM delivery_groups WHERE delivery = ?1")?.execute([id])?;
         let sql = format!(
             "INSERT INTO delivery_groups (delivery, n, omitted, total, escalated, resolved, {GROUP_COLUMNS})
-             VALUES (?1, ?2, 0, ?3, ?4, 0, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
+             VALUES (?1, ?2, 0, ?3, ?4, ?18 = 'resolved', ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)"
         );
         let mut insert = conn.prepare_cached(&sql)?;
         let mut messages: u64 = 0;
@@ -174,4 +178,8 @@ impl Copied {
         ])?;
         Ok(())
     }
+}
+
+fn place(group: &Group) -> (GroupId, bool) {
+    (group.id, group.reason == Reason::Resolved)
 }

@@ -14,10 +14,13 @@ use super::{Delivery, Freeze, deliveries, receipts};
 use crate::clock::as_millis;
 use crate::message::{Group, Millis};
 
-/// Entries that may be frozen now: their sweep is whole, and their group is in no delivery that is still under way.
+/// Entries that may be frozen now: their sweep is whole, their group is in no delivery that is still under way, and that a
+/// group is over waits behind what it had to tell.
 const READY: &str = "sender = ?1 AND group_id NOT IN (
     SELECT g.group_id FROM deliveries d JOIN delivery_groups g ON g.delivery = d.id
-    WHERE d.sender = ?1 AND d.finished IS NULL)";
+    WHERE d.sender = ?1 AND d.finished IS NULL)
+  AND (resolved = 0 OR NOT EXISTS (SELECT 1 FROM queue q
+    WHERE q.sender = ?1 AND q.group_id = queue.group_id AND q.resolved = 0))";
 
 /// The next delivery of a sender, with its attempt begun: one that is queued already, else one made of what is ready in
 /// the queue; `None` when there is neither.

@@ -10,9 +10,11 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 
 use super::rows::{read_labels, read_uint, uint};
-use super::{OpenError, Stopped, audit, damage, file, schema, start};
+use super::{OpenError, Stopped, alerts, audit, damage, file, schema, silences, start};
+use crate::alerts::Alert;
 use crate::limits;
 use crate::message::{Labels, Millis};
+use crate::silence::Silence;
 
 /// Why nothing can be seen.
 #[derive(Debug, thiserror::Error)]
@@ -323,6 +325,33 @@ impl<'c> Reader<'c> {
         })
     }
 
+    /// The alerts that fire, in the order of coming.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn alerts(&self) -> Looked<Vec<Alert>> {
+        Ok(alerts::load(self.conn)?)
+    }
+
+    /// All silences, those that end last first.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn silences(&self) -> Looked<Vec<Silence>> {
+        Ok(silences::all(self.conn)?)
+    }
+
+    /// One silence.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn silence(&self, id: &str) -> Looked<Option<Silence>> {
+        Ok(silences::find(self.conn, id)?)
+    }
+
     /// The ledger, by route and sender.
     ///
     /// # Errors
@@ -463,8 +492,10 @@ impl<'c> Reader<'c> {
     ///
     /// The file cannot be read.
     pub fn facts(&self) -> Looked<Facts> {
-        const TABLES: [&str; 10] = [
+        const TABLES: [&str; 12] = [
             "windows",
+            "alerts",
+            "silences",
             "queue",
             "deliveries",
             "delivery_groups",

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Result, params};
 use super::room::Room;
 use super::rows::{self, GROUP_COLUMNS, group_params, int, labels_json, samples_json};
 use crate::group::merge_samples;
-use crate::message::{DEFAULT_KIND, Group, Reason, Severity};
+use crate::message::{DEFAULT_KIND, Group, GroupId, Reason, Severity};
 
 /// Queues a closed window for a sender, or adds it to the entry of its group that still waits. When too much waits, what
 /// has no entry is added to the one that stands for the rest of its route.
@@ -15,6 +15,42 @@ pub(super) fn add(conn: &Connection, room: &mut Room, sender: &str, group: &Grou
     }
     let other = room.overflow(sender, group);
     insert_or_add(conn, room, sender, &other, sweep)
+}
+
+/// Queues that a group is over, behind whatever waits of it. It is no message, so what finds no room is not counted
+/// elsewhere.
+pub(super) fn add_resolved(conn: &Connection, room: &mut Room, sender: &str, group: &Group) -> Result<()> {
+    if room.is_full(conn, sender)? {
+        room.no_room(sender);
+        return Ok(());
+    }
+    let inserted = conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO queue (sender, sweep, resolved, group_id, route, kind, source, text, severity, labels,
+               count, first_seen, last_seen, opened, closed, samples, reason)
+             VALUES (?1, 0, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+        )?
+        .execute(group_params!(group, sender))?;
+    if inserted > 0 {
+        room.added(sender);
+    }
+    Ok(())
+}
+
+/// A group fires anew: whoever was not told yet that it was over need not hear it. It counts as told to fire.
+pub(super) fn fires_anew(conn: &Connection, room: &mut Room, group: GroupId) -> Result<()> {
+    let group = group.to_string();
+    let senders: Vec<String> = conn
+        .prepare_cached("DELETE FROM queue WHERE group_id = ?1 AND resolved = 1 RETURNING sender")?
+        .query_map([&group], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    for sender in &senders {
+        room.taken_from(sender);
+    }
+    if !senders.is_empty() {
+        conn.prepare_cached("UPDATE groups SET alerting = 1 WHERE group_id = ?1")?.execute([&group])?;
+    }
+    Ok(())
 }
 
 fn is_waiting(conn: &Connection, sender: &str, group: &Group) -> Result<bool> {

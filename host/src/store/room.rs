@@ -53,6 +53,11 @@ impl Room {
         self.rows.remove(sender);
     }
 
+    /// Something that is no message found no room.
+    pub(super) fn no_room(&mut self, sender: &str) {
+        self.past.push((sender.to_owned(), 0));
+    }
+
     /// What stands in the queue for a group that found no room.
     pub(super) fn overflow(&mut self, sender: &str, group: &Group) -> Group {
         self.past.push((sender.to_owned(), group.count));

@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x6d61_6731;
 
 /// Every step from an empty file to today's; the schema's version is how many were done.
-pub(super) const MIGRATIONS: [&str; 2] = [FIRST, SECOND];
+pub(super) const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
 
 /// Today's schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -220,6 +220,28 @@ CREATE TABLE senders (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
+";
+
+/// What alerts need: those that fire, the windows and groups whose alerts are over, and what silences kept from being told.
+///
+/// A group's `alerting` is whether people were told that it fires and not yet that it is over.
+const THIRD: &str = "
+CREATE TABLE alerts (
+  n             INTEGER PRIMARY KEY,
+  text          TEXT NOT NULL,
+  severity      TEXT,
+  source        TEXT NOT NULL,
+  labels        TEXT NOT NULL,
+  annotations   TEXT NOT NULL,
+  generator_url TEXT NOT NULL,
+  starts        INTEGER NOT NULL,
+  ends          INTEGER NOT NULL,
+  updated       INTEGER NOT NULL
+) STRICT;
+ALTER TABLE windows ADD COLUMN resolved INTEGER;
+ALTER TABLE groups ADD COLUMN alerting INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE silences ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX queue_resolved ON queue (group_id) WHERE resolved = 1;
 ";
 
 /// Refuses a file that is not mag's, or a later mag's, reading only; returns its schema.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Result, TransactionBehavior, params};
 
 use super::ledger::NOBODY;
 use super::rows::int;
-use super::{Recovered, Routing, bury, deliveries, identities, ledger, windows};
+use super::{Recovered, Routing, alerts, bury, deliveries, identities, ledger, windows};
 use crate::clock::Clock;
 use crate::ids::Memory;
 
@@ -59,6 +59,7 @@ pub(super) fn recover(
         next_row: conn.query_row("SELECT coalesce(max(id), 0) + 1 FROM windows", [], |row| row.get(0))?,
         ids: identities::load(conn, ids)?,
         accepted: ledger::accepted(conn)?,
+        alerts: alerts::load(conn)?,
     };
     Ok((routing, recovered))
 }

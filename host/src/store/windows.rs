@@ -2,19 +2,21 @@
 
 use rusqlite::{Connection, Result, params};
 
-use super::identities;
 use super::ledger::{Moves, NOBODY, Term};
 use super::queue;
 use super::room::Room;
 use super::rows::{self, int, labels_json, samples_json};
 use super::{Changes, Clock, Closed, Routing, SavedClock, SavedWindow, WindowChange};
-use crate::message::{Message, Severity};
+use super::{alerts, identities, silences};
+use crate::message::{Group, Message, Reason, Severity};
+use crate::silence::Silences;
 
 /// What is kept beside the rows while a transaction writes them.
 pub(super) struct Books<'w> {
     pub(super) routing: &'w Routing,
     pub(super) moves: &'w mut Moves,
     pub(super) room: &'w mut Room,
+    pub(super) silences: &'w Silences,
 }
 
 /// Writes what changed since the last commit. Rows come sorted by their number, so that the file is written in order.
@@ -29,6 +31,9 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>)
         }
     }
     let mut woken = Vec::new();
+    for group in &changes.refired {
+        queue::fires_anew(conn, books.room, *group)?;
+    }
     for closed in &changes.closed {
         close(conn, closed, 0, books, &mut woken)?;
     }
@@ -43,6 +48,7 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>)
         write_clock(conn, clock)?;
     }
     identities::write(conn, changes)?;
+    alerts::write(conn, changes)?;
     Ok(woken)
 }
 
@@ -51,7 +57,8 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
         WindowChange::Opened { window: w, .. } => {
             conn.prepare_cached(
                 "INSERT INTO windows (id, group_id, route, kind, source, text, severity, labels, count, first_seen,
-                   last_seen, opened, samples) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                   last_seen, opened, samples, resolved)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
             )?
             .execute(params![
                 w.row,
@@ -67,6 +74,7 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
                 int(w.last_seen),
                 int(w.opened),
                 samples_json(&w.samples),
+                w.resolved.map(int),
             ])?;
         }
         WindowChange::Grew { row, count, first_seen, last_seen, .. } => {
@@ -76,7 +84,7 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
         WindowChange::Reshaped { window: w, .. } => {
             conn.prepare_cached(
                 "UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4, kind = ?5, source = ?6,
-                   severity = ?7, labels = ?8, samples = ?9 WHERE id = ?1",
+                   severity = ?7, labels = ?8, samples = ?9, resolved = ?10 WHERE id = ?1",
             )?
             .execute(params![
                 w.row,
@@ -88,6 +96,7 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
                 w.shared.severity.map(Severity::as_str),
                 labels_json(&w.shared.labels),
                 samples_json(&w.samples),
+                w.resolved.map(int),
             ])?;
         }
     }
@@ -97,14 +106,19 @@ fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
 fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, woken: &mut Vec<String>) -> Result<()> {
     let group = &closed.group;
     let route: &str = &group.route;
+    let silenced = silences::silences(conn, books.silences, group)?;
+    if group.reason == Reason::Resolved {
+        return resolve(conn, group, silenced, books, woken);
+    }
     if closed.added < group.count {
         conn.prepare_cached("DELETE FROM windows WHERE id = ?1")?.execute([closed.row])?;
     }
+    let senders = books.routing.senders(route);
     conn.prepare_cached(
-        "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen, updated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO groups (group_id, route, text, total, first_seen, last_seen, updated, alerting)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET total = min(total + ?4, 9223372036854775807), first_seen = min(first_seen, ?5),
-           last_seen = max(last_seen, ?6), updated = ?7",
+           last_seen = max(last_seen, ?6), updated = ?7, alerting = max(alerting, ?8)",
     )?
     .execute(params![
         group.id.to_string(),
@@ -113,22 +127,48 @@ fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, 
         int(group.count),
         int(group.first_seen),
         int(group.last_seen),
-        int(group.closed)
+        int(group.closed),
+        !silenced && senders.iter().any(|sender| sender != NOBODY)
     ])?;
     let (added, count) = (int(closed.added), int(group.count));
-    for sender in books.routing.senders(route) {
+    for sender in senders {
         books.moves.accept(route, sender, added);
-        if sender == NOBODY {
+        if silenced || sender == NOBODY {
             books.moves.shift(route, sender, Term::Open, Term::Held, count);
             continue;
         }
         books.moves.shift(route, sender, Term::Open, Term::Waiting, count);
         queue::add(conn, books.room, sender, group, sweep)?;
-        if !woken.contains(sender) {
-            woken.push(sender.clone());
-        }
+        wake(woken, sender);
     }
     Ok(())
+}
+
+/// All alerts of a group are over: told to whoever was told that they fire.
+fn resolve(
+    conn: &Connection,
+    group: &Group,
+    silenced: bool,
+    books: &mut Books<'_>,
+    woken: &mut Vec<String>,
+) -> Result<()> {
+    let told = conn
+        .prepare_cached("UPDATE groups SET alerting = 0 WHERE group_id = ?1 AND alerting = 1")?
+        .execute([group.id.to_string()])?;
+    if told == 0 || silenced {
+        return Ok(());
+    }
+    for sender in books.routing.senders(&group.route).iter().filter(|sender| *sender != NOBODY) {
+        queue::add_resolved(conn, books.room, sender, group)?;
+        wake(woken, sender);
+    }
+    Ok(())
+}
+
+fn wake(woken: &mut Vec<String>, sender: &str) {
+    if !woken.iter().any(|there| there == sender) {
+        woken.push(sender.to_owned());
+    }
 }
 
 fn write_clock(conn: &Connection, clock: &SavedClock) -> Result<()> {
@@ -142,7 +182,7 @@ fn write_clock(conn: &Connection, clock: &SavedClock) -> Result<()> {
 pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
     let mut statement = conn.prepare(
         "SELECT id, group_id, route, kind, source, text, severity, labels, count, first_seen, last_seen, opened,
-           samples FROM windows ORDER BY id",
+           samples, resolved FROM windows ORDER BY id",
     )?;
     let windows = statement.query_map([], |row| {
         Ok(SavedWindow {
@@ -161,6 +201,7 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
             last_seen: rows::read_uint(row, 10)?,
             opened: rows::read_uint(row, 11)?,
             samples: rows::read_samples(row, 12)?,
+            resolved: row.get::<_, Option<i64>>(13)?.map(rows::uint),
         })
     })?;
     windows.collect()

@@ -19,12 +19,13 @@ use super::reserve::Reserve;
 use super::room::{Room, RoomLog};
 use super::windows::Books;
 use super::{
-    Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, Trouble, deliveries,
-    escalate, freeze, is_busy, letters, start, windows,
+    Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, SilenceError,
+    SilenceWish, Trouble, deliveries, escalate, freeze, is_busy, letters, silences, start, windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
 use crate::message::Millis;
+use crate::silence::Silences;
 use crate::telemetry::metrics::Metrics;
 
 /// Everything that changes the store.
@@ -41,6 +42,8 @@ pub(super) enum Command {
     Finish { attempted: Attempted, done: oneshot::Sender<()> },
     /// A person decided about dead letters.
     Letters { request: letters::Request, done: oneshot::Sender<Result<Moved, LetterError>> },
+    /// A person makes, changes or ends a silence.
+    Silence { wish: SilenceWish, done: oneshot::Sender<Result<String, SilenceError>> },
     /// A person wants to see a sender work.
     Test { sender: String, done: oneshot::Sender<Result<String, LetterError>> },
     /// Somebody reads a store that has no file to read; changes nothing.
@@ -65,6 +68,8 @@ pub(super) struct Writer {
     pub(super) armed: HashMap<String, (Freeze, oneshot::Sender<Delivery>)>,
     /// Sweeps whose last part is still to come: their rows are not ready.
     pub(super) sweeping: HashSet<u64>,
+    /// Silences that hold, or will.
+    pub(super) silences: Silences,
     /// What waits for each sender.
     pub(super) room: Room,
     pub(super) room_log: RoomLog,
@@ -93,6 +98,7 @@ pub(super) struct Effects {
     /// What a person decided, in the order of the batch.
     letters: VecDeque<Result<Moved, LetterError>>,
     tests: VecDeque<Result<String, LetterError>>,
+    silences: VecDeque<Result<String, SilenceError>>,
     /// Of each escalation, in the order of the batch.
     escalated: VecDeque<usize>,
 }
@@ -228,10 +234,12 @@ impl Writer {
         let mut woken: Vec<String> = Vec::new();
         let mut sweeping = self.sweeping.clone();
         let mut room = self.room.clone();
+        let mut silences = self.silences.clone();
         for command in batch {
             match command {
                 Command::Change { changes, .. } => {
-                    let mut books = Books { routing: &self.routing, moves: &mut moves, room: &mut room };
+                    let (moves, room, silences) = (&mut moves, &mut room, &silences);
+                    let mut books = Books { routing: &self.routing, moves, room, silences };
                     woken.extend(windows::apply(&transaction, changes, &mut books)?);
                     match &changes.sweep {
                         Some(part) if part.whole => {
@@ -257,6 +265,10 @@ impl Writer {
                     woken.extend(done.iter().flat_map(|moved| moved.senders.clone()));
                     effects.letters.push_back(done);
                 }
+                Command::Silence { wish, .. } => {
+                    effects.silences.push_back(silences::apply(&transaction, wish, now)?);
+                    silences = silences::current(&transaction, now)?;
+                }
                 Command::Test { sender, .. } => {
                     effects.tests.push_back(letters::test(&transaction, sender, &self.known, now)?);
                     woken.push(sender.clone());
@@ -277,6 +289,7 @@ impl Writer {
         moves.write(&transaction)?;
         transaction.commit()?;
         self.sweeping = sweeping;
+        self.silences = silences;
         self.room_log.note(&mut room, &self.metrics, self.clock.instant());
         self.room = room;
         Ok(effects)
@@ -301,6 +314,9 @@ impl Writer {
                 Command::Escalate { done, .. } => done.send(effects.escalated.pop_front().unwrap_or_default()).is_err(),
                 Command::Letters { done, .. } => {
                     effects.letters.pop_front().is_some_and(|moved| done.send(moved).is_err())
+                }
+                Command::Silence { done, .. } => {
+                    effects.silences.pop_front().is_some_and(|done_with| done.send(done_with).is_err())
                 }
                 Command::Test { done, .. } => effects.tests.pop_front().is_some_and(|id| done.send(id).is_err()),
                 Command::Trim { done, .. } => {

@@ -44,6 +44,12 @@ pub const KNOWN_IDS: Name =
 /// Sent again as another one.
 pub const REFUSED_IDS: Name =
     Name("mag_messages_id_refused", "Messages refused because another one came before under their id");
+/// Posted again.
+pub const REFRESHED_ALERTS: Name =
+    Name("mag_alerts_refreshed", "Alerts that were posted again while they fire, and are not counted again");
+/// Past `[limits] alerts`.
+pub const PAST_ALERTS: Name =
+    Name("mag_alerts_past_limit", "Alerts past the limit of those that fire, counted each time they are posted");
 /// Past `[limits] groups`.
 pub const OVERFLOWED: Name = Name(
     "mag_messages_overflowed",
@@ -97,7 +103,7 @@ pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file"
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 29] = [
+pub const ALL: [Name; 31] = [
     BUILD,
     PROCESS_START,
     MESSAGES,
@@ -108,6 +114,8 @@ pub const ALL: [Name; 29] = [
     REFUSED_LINES,
     KNOWN_IDS,
     REFUSED_IDS,
+    REFRESHED_ALERTS,
+    PAST_ALERTS,
     OVERFLOWED,
     QUEUE_OVERFLOWED,
     CONNECTIONS,
@@ -164,6 +172,10 @@ pub struct Metrics {
     pub known_ids: Counter,
     /// [`REFUSED_IDS`].
     pub refused_ids: Counter,
+    /// [`REFRESHED_ALERTS`].
+    pub refreshed_alerts: Counter,
+    /// [`PAST_ALERTS`].
+    pub past_alerts: Counter,
     /// [`OVERFLOWED`].
     pub overflowed: Counter,
     /// [`QUEUE_OVERFLOWED`].
@@ -179,6 +191,8 @@ impl Default for Metrics {
         Self {
             known_ids: Counter::default(),
             refused_ids: Counter::default(),
+            refreshed_alerts: Counter::default(),
+            past_alerts: Counter::default(),
             overflowed: Counter::default(),
             queue_overflowed: Family::default(),
             commits: Histogram::new(COMMIT_SECONDS),
@@ -192,6 +206,8 @@ impl Metrics {
     pub fn register(&self, registry: &mut Registry) {
         KNOWN_IDS.register(registry, self.known_ids.clone());
         REFUSED_IDS.register(registry, self.refused_ids.clone());
+        REFRESHED_ALERTS.register(registry, self.refreshed_alerts.clone());
+        PAST_ALERTS.register(registry, self.past_alerts.clone());
         OVERFLOWED.register(registry, self.overflowed.clone());
         QUEUE_OVERFLOWED.register(registry, self.queue_overflowed.clone());
         COMMITS.register(registry, self.commits.clone());

@@ -39,6 +39,11 @@ fn sentence(group: &Group, max_chars: usize) -> String {
     if let Some(told) = tell::overflow(group) {
         return tell::shorten(&told, max_chars, |shown| format!("{}{}.", text::mrkdwn(shown), tell::period(group)));
     }
+    if group.resolved {
+        return tell::shorten(&group.text, max_chars, |shown| {
+            format!("Resolved{}: `{}`.", tell::lasted(group), text::mrkdwn(&text::quote(shown)))
+        });
+    }
     if group.kind == tell::MONITOR_KIND {
         return tell::shorten(&group.text, max_chars, |shown| format!("{}{}", text::mrkdwn(shown), tell::times(group)));
     }

@@ -69,6 +69,12 @@ fn a_digest_is_a_line_a_group_most_first() {
 }
 
 #[test]
+fn what_is_over_says_so_and_how_long_it_lasted() {
+    let over = Group { resolved: true, opened: 0, closed: 720_000, ..group("<disk> full", 0) };
+    assert!(text_of(&notification(vec![over])).starts_with("Resolved after 12 minutes: `\"&lt;disk&gt; full\"`.\n"));
+}
+
+#[test]
 fn a_monitor_is_told_as_its_text_with_its_own_people() {
     assert_eq!(text_of(&notification(vec![monitor("`x` & *3*", 1)])), "`x` &amp; *3*\n<@U3> <@U1>");
     assert_eq!(text_of(&notification(vec![monitor("`x`", 3)])), "`x` (3 times)\n<@U3> <@U1>");

@@ -21,6 +21,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("monitor", MONITOR),
     section("token_refresh", TOKEN_REFRESH),
     section("limits", LIMITS),
+    section("alerts", ALERTS),
     section("log", LOG),
 ];
 
@@ -32,6 +33,7 @@ const FILE: &[Key] = &[
     key("senders", Named("sender"), "Who can be told; without it, the console"),
     key("monitors", Named("monitor"), "HTTP endpoints that are polled and become messages"),
     key("limits", One("limits"), "Bounds"),
+    key("alerts", One("alerts"), "Alerts of Prometheus and other clients of Alertmanager's API"),
     key("log", One("log"), "How mag speaks about itself, on standard error"),
 ];
 
@@ -173,8 +175,16 @@ const LIMITS: &[Key] = &[
     key("groups_per_source", Count(1), "Of those, open groups of one source; more of it are counted together"),
     key("queue", Count(1), "Groups that wait for one sender; more count together, in one entry a route").or("100000"),
     key("in_flight", Size, "What all connections together have read and not counted; 16MiB or more").or(r#""128MiB""#),
+    key("alerts", Count(1), "Alerts that fire at a time; more count each time they are posted").or("10000"),
     key("store", Size, "The database file; when it is this large mag behaves as on a full disk; 1MiB or more"),
 ];
+
+const ALERTS: &[Key] = &[key(
+    "resolve_timeout",
+    Duration,
+    "An alert whose client names no end is over this long after it was last posted",
+)
+.or(r#""5m""#)];
 
 const LOG: &[Key] = &[
     key("format", Word(&["text", "json"]), "For people or for programs").or(r#""text""#),

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, Source, typed};
 
 /// Sections of a file, each with a header that makes a good one of it.
-const HEADERS: [(&str, &str); 13] = [
+const HEADERS: [(&str, &str); 14] = [
     ("listen", "[[listen]]\naddress = \"127.0.0.1:3050\"\n"),
     ("tls", "[[listen]]\naddress = \"127.0.0.1:3050\"\n[listen.tls]\ncert = \"c\"\nkey = \"k\"\n"),
     ("store", "[store]\n"),
@@ -23,6 +23,7 @@ const HEADERS: [(&str, &str); 13] = [
     ("monitor", MONITOR),
     ("token_refresh", REFRESH),
     ("limits", "[limits]\n"),
+    ("alerts", "[alerts]\n"),
     ("log", "[log]\n"),
 ];
 const MONITOR: &str = "[monitors.m]\nurl = \"http://h/\"\nitems = \"/a\"\nid = \"/b\"\nvalue = \"/c\"\nalert_if = \"delta < 1\"\n\
@@ -109,8 +110,8 @@ fn the_readers_take_the_types_that_the_schema_has_and_no_others() {
 #[test]
 fn a_default_of_the_schema_changes_nothing() {
     let shown = |config: &Config| {
-        let Config { listen, store, admin, route, senders, monitors, limits, log, .. } = config;
-        format!("{listen:?} {store:?} {admin:?} {route:?} {senders:?} {monitors:?} {limits:?} {log:?}")
+        let Config { listen, store, admin, route, senders, monitors, limits, alerts, log, .. } = config;
+        format!("{listen:?} {store:?} {admin:?} {route:?} {senders:?} {monitors:?} {limits:?} {alerts:?} {log:?}")
     };
     let mut checked = 0;
     for (section, key) in all_keys() {

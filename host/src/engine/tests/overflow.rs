@@ -156,7 +156,7 @@ async fn a_route_that_has_counted_all_that_can_be_counted_goes_on_and_balances()
     let conn = rusqlite::Connection::open(&path).expect("the file opens");
     conn.execute_batch(
         "UPDATE ledger SET accepted = accepted + (1 << 60) - 5, told = told + (1 << 60) - 5;
-         INSERT INTO groups SELECT group_id, route, text, 9223372036854775807, 0, 0, 0 FROM windows;",
+         INSERT INTO groups SELECT group_id, route, text, 9223372036854775807, 0, 0, 0, 0 FROM windows;",
     )
     .expect("the file is changed");
     drop(conn);

@@ -11,7 +11,7 @@ use super::super::counters::Tally;
 use super::super::merge::Merger;
 use super::super::replies::reason;
 use crate::limits;
-use crate::message::{Ack, Answers, Batch, Millis};
+use crate::message::{Ack, Answers, Batch, Millis, Posted};
 use crate::protocol::Parsed;
 use crate::protocol::http::{Outcome, Refusal, Take};
 
@@ -19,6 +19,8 @@ use crate::protocol::http::{Outcome, Refusal, Take};
 pub(super) struct Intake {
     now: Millis,
     merger: Merger,
+    alerts: Vec<Posted>,
+    alert_bytes: usize,
     tally: Tally,
     outcome: Outcome,
 }
@@ -38,6 +40,13 @@ impl Take for Intake {
         self.outcome.name.get_or_insert_with(|| name.to_owned());
     }
 
+    fn alert(&mut self, alert: Posted) {
+        self.tally.messages += 1;
+        self.outcome.accepted += 1;
+        self.alert_bytes += alert.bytes();
+        self.alerts.push(alert);
+    }
+
     fn refuse(&mut self, index: u64, why: String) {
         self.tally.refused_lines += 1;
         self.outcome.refused += 1;
@@ -50,7 +59,14 @@ impl Take for Intake {
 impl Intake {
     /// Messages that say no time of their own came at `now`.
     pub(super) fn new(now: Millis) -> Self {
-        Self { now, merger: Merger::new(0), tally: Tally::default(), outcome: Outcome::default() }
+        Self {
+            now,
+            merger: Merger::new(0),
+            alerts: Vec::new(),
+            alert_bytes: 0,
+            tally: Tally::default(),
+            outcome: Outcome::default(),
+        }
     }
 
     /// Hands everything to the engine.
@@ -58,16 +74,19 @@ impl Intake {
         let (progress, committed) = watch::channel(0);
         let answers = Arc::new(Answers::default());
         let mut waited = false;
-        if !self.merger.is_empty() {
+        if !self.merger.is_empty() || !self.alerts.is_empty() {
             waited = true;
-            let load = shared.settings.flight.load(self.merger.bytes()).await;
+            let load = shared.settings.flight.load(self.merger.bytes() + self.alert_bytes).await;
             self.merger.enter(peer, shared.text_bytes());
             let mut merged = self.merger.drain();
             self.tally.replaced += merged.odd.replaced;
             self.tally.truncated += merged.odd.truncated;
             shared.label(&mut merged);
+            let mut alerts = self.alerts;
+            shared.label_alerts(&mut alerts, peer);
             let ack = Some(Ack { progress: Arc::new(progress), upto: 1 });
-            let mut batch = Batch { entries: merged.entries, numbered: merged.numbered, ack, load, ..Batch::default() };
+            let (entries, numbered) = (merged.entries, merged.numbered);
+            let mut batch = Batch { entries, numbered, alerts, ack, load, ..Batch::default() };
             if !merged.ids.is_empty() {
                 answers.hand_over(merged.ids.len());
                 batch.answers = Some(Arc::clone(&answers));

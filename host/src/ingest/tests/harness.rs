@@ -126,6 +126,7 @@ pub(super) fn settings() -> Settings {
         idle_timeout: None,
         line: limits::TEXT_BYTES,
         flight: Flight::new(32 * 1024 * 1024),
+        desk: None,
     }
 }
 

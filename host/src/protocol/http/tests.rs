@@ -36,6 +36,8 @@ pub(super) struct Taken {
 }
 
 impl Take for Taken {
+    fn alert(&mut self, _alert: crate::message::Posted) {}
+
     fn message(&mut self, message: Parsed<'_>) {
         let extra = message.extra.map(|extra| extra.into_owned()).unwrap_or_default();
         assert!(extra.labels.is_sorted_by(|a, b| a.0 < b.0), "labels are sorted, each name once: {:?}", extra.labels);

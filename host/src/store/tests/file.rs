@@ -41,7 +41,7 @@ async fn a_newer_schema_is_refused_untouched() {
     foreign(&path, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99; CREATE TABLE later (x);");
     let before = std::fs::read(&path).expect("the file reads");
     let error = refused(&path);
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }), "{error}");
     assert!(error.to_string().contains("a later one"), "it says what to do: {error}");
     assert!(before == std::fs::read(&path).expect("the file reads"), "not a byte changed");
 }
@@ -81,7 +81,7 @@ async fn an_empty_file_becomes_a_store_and_stays_one() {
         balanced(&path);
         assert_eq!(number(&path, "SELECT total FROM groups"), start);
     }
-    assert_eq!(number(&path, "PRAGMA user_version"), 2);
+    assert_eq!(number(&path, "PRAGMA user_version"), 3);
     assert_eq!(number(&path, "PRAGMA application_id"), 0x6d61_6731);
 }
 

@@ -208,7 +208,7 @@ async fn a_look_tells_groups_queues_senders_and_the_file() {
     assert!(seen.recent.iter().any(|letter| letter.id == console.id));
     let facts = rig.store.look(|reader| reader.facts()).await.expect("it reads");
     assert!(facts.bytes > 0 && facts.wal_bytes > 0 && facts.path.as_deref() == Some(&*path), "{facts:?}");
-    assert_eq!((facts.schema, facts.rows.iter().find(|(table, _)| *table == "queue")), (2, Some(&("queue", 2))));
+    assert_eq!((facts.schema, facts.rows.iter().find(|(table, _)| *table == "queue")), (3, Some(&("queue", 2))));
     assert_eq!(holder(&path).as_deref(), Some(std::process::id().to_string().as_str()));
     rig.stop();
     assert_eq!(holder(&path), None);

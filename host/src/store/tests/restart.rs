@@ -16,6 +16,7 @@ pub(super) fn window(row: i64, group: &Group, shared: Message) -> Window {
         opened: NOON,
         samples: Vec::new(),
         reshaped: false,
+        resolved: None,
     }
 }
 

@@ -1,0 +1,182 @@
+//! Silences in their table: made, changed and ended by commands, matched when a window closes.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::rows::{self, int};
+use crate::limits;
+use crate::matcher::Matcher;
+use crate::message::{Group, Message, Millis};
+use crate::silence::{Silence, Silences, State};
+
+/// What a person wants of a silence.
+#[derive(Clone, Debug)]
+pub enum SilenceWish {
+    /// A new one, or, with an id, another form of one that is there.
+    Set(Silence),
+    /// The end of the one with this id.
+    Expire(String),
+}
+
+/// Why that is not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SilenceError {
+    /// No such id.
+    #[error("there is no silence {0}")]
+    Unknown(String),
+    /// It is over already.
+    #[error("silence {0} is already expired")]
+    Expired(String),
+    /// Too many.
+    #[error("there are {} silences already: expire some", limits::SILENCES)]
+    TooMany,
+}
+
+/// Does it; gives back the silence's id.
+pub(super) fn apply(
+    conn: &Connection,
+    wish: &SilenceWish,
+    now: Millis,
+) -> Result<std::result::Result<String, SilenceError>> {
+    match wish {
+        SilenceWish::Set(silence) => set(conn, silence, now),
+        SilenceWish::Expire(id) => expire(conn, id, now).map(|ended| ended.map(|()| id.clone())),
+    }
+}
+
+fn set(conn: &Connection, wanted: &Silence, now: Millis) -> Result<std::result::Result<String, SilenceError>> {
+    if !wanted.id.is_empty() {
+        let Some(there) = find(conn, &wanted.id)? else { return Ok(Err(SilenceError::Unknown(wanted.id.clone()))) };
+        if keeps_its_id(&there, wanted, now) {
+            write(conn, &Silence { starts: effective_start(&there, wanted, now), ..wanted.clone() }, now)?;
+            return Ok(Ok(wanted.id.clone()));
+        }
+        if there.state(now) != State::Expired {
+            end(conn, &there, now)?;
+        }
+    }
+    let current: i64 = conn
+        .prepare_cached("SELECT count(*) FROM silences WHERE ends > ?1")?
+        .query_row([int(now)], |row| row.get(0))?;
+    if rows::uint(current) >= limits::SILENCES as u64 {
+        return Ok(Err(SilenceError::TooMany));
+    }
+    conn.prepare_cached(
+        "DELETE FROM silences WHERE id IN
+           (SELECT id FROM silences WHERE ends <= ?1 ORDER BY ends DESC LIMIT -1 OFFSET ?2)",
+    )?
+    .execute(params![int(now), int(limits::SILENCES_OVER as u64)])?;
+    let id = new_id();
+    // What is over is over: a silence cannot hold back what was told.
+    write(conn, &Silence { id: id.clone(), starts: wanted.starts.max(now), ..wanted.clone() }, now)?;
+    Ok(Ok(id))
+}
+
+/// A random id: whoever may end a silence finds it in the list, not by counting.
+fn new_id() -> String {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).expect("the system has a source of random numbers, TLS needs one too");
+    uuid::Builder::from_random_bytes(random).into_uuid().to_string()
+}
+
+/// As in Alertmanager: what matches, and since when, never changes under an id.
+fn keeps_its_id(there: &Silence, wanted: &Silence, now: Millis) -> bool {
+    let same = there.matchers == wanted.matchers;
+    match there.state(now) {
+        State::Active => same && there.starts / 1_000 == wanted.starts / 1_000,
+        State::Pending => same && wanted.starts >= now,
+        State::Expired => false,
+    }
+}
+
+fn effective_start(there: &Silence, wanted: &Silence, now: Millis) -> Millis {
+    if there.state(now) == State::Active { there.starts } else { wanted.starts }
+}
+
+fn expire(conn: &Connection, id: &str, now: Millis) -> Result<std::result::Result<(), SilenceError>> {
+    let Some(there) = find(conn, id)? else { return Ok(Err(SilenceError::Unknown(id.to_owned()))) };
+    if there.state(now) == State::Expired {
+        return Ok(Err(SilenceError::Expired(id.to_owned())));
+    }
+    end(conn, &there, now).map(Ok)
+}
+
+fn end(conn: &Connection, silence: &Silence, now: Millis) -> Result<()> {
+    let starts = silence.starts.min(now);
+    write(conn, &Silence { starts, ends: now, ..silence.clone() }, now)
+}
+
+fn write(conn: &Connection, silence: &Silence, now: Millis) -> Result<()> {
+    let matchers: Vec<String> = silence.matchers.iter().map(Matcher::to_string).collect();
+    conn.prepare_cached(
+        "INSERT INTO silences (id, matchers, starts, ends, created_by, comment, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT DO UPDATE SET matchers = ?2, starts = ?3, ends = ?4, created_by = ?5, comment = ?6, updated = ?7",
+    )?
+    .execute(params![
+        silence.id,
+        serde_json::Value::from(matchers).to_string(),
+        int(silence.starts),
+        int(silence.ends),
+        silence.created_by,
+        silence.comment,
+        int(now),
+    ])?;
+    Ok(())
+}
+
+const COLUMNS: &str = "id, matchers, starts, ends, created_by, comment, updated, messages";
+
+/// One by its id.
+pub(super) fn find(conn: &Connection, id: &str) -> Result<Option<Silence>> {
+    let sql = format!("SELECT {COLUMNS} FROM silences WHERE id = ?1");
+    conn.prepare_cached(&sql)?.query_row([id], read).optional()
+}
+
+/// All, those that end last first.
+pub(super) fn all(conn: &Connection) -> Result<Vec<Silence>> {
+    let sql = format!("SELECT {COLUMNS} FROM silences ORDER BY ends DESC, id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    statement.query_map([], read)?.collect()
+}
+
+/// Those that hold, or will.
+pub(super) fn current(conn: &Connection, now: Millis) -> Result<Silences> {
+    let sql = format!("SELECT {COLUMNS} FROM silences WHERE ends > ?1 ORDER BY starts, id");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let silences = statement.query_map([int(now)], read)?.collect::<Result<_>>()?;
+    Ok(Silences::new(silences))
+}
+
+fn read(row: &Row<'_>) -> Result<Silence> {
+    let texts = rows::read_samples(row, 1)?;
+    let matchers = texts.iter().map(|text| Matcher::parse(text)).collect::<std::result::Result<_, _>>();
+    Ok(Silence {
+        id: row.get(0)?,
+        matchers: matchers.map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error))
+        })?,
+        starts: rows::read_uint(row, 2)?,
+        ends: rows::read_uint(row, 3)?,
+        created_by: row.get(4)?,
+        comment: row.get(5)?,
+        updated: rows::read_uint(row, 6)?,
+        messages: rows::read_uint(row, 7)?,
+    })
+}
+
+/// Whether a group that closes is silenced; its messages are counted where the silence is.
+pub(super) fn silences(conn: &Connection, silences: &Silences, group: &Group) -> Result<bool> {
+    if silences.is_empty() {
+        return Ok(false);
+    }
+    let message = Message {
+        text: group.text.clone(),
+        kind: group.kind.clone(),
+        severity: group.severity,
+        labels: group.labels.clone(),
+        source: group.source.clone().unwrap_or_default(),
+    };
+    let Some(silence) = silences.find(&message, group.closed) else { return Ok(false) };
+    conn.prepare_cached("UPDATE silences SET messages = min(messages + ?2, 9223372036854775807) WHERE id = ?1")?
+        .execute(params![silence.id, int(group.count)])?;
+    Ok(true)
+}
