@@ -4,6 +4,7 @@
 use hyper::http::{HeaderMap, HeaderValue, Uri, header};
 use libfuzzer_sys::fuzz_target;
 use mag_fuzz::limits;
+use mag_fuzz::message::Posted;
 use mag_fuzz::protocol::Parsed;
 use mag_fuzz::protocol::http::{Format, Head, Outcome, Take};
 
@@ -13,6 +14,8 @@ const PATHS: &[&str] = &[
     "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
     "/api/1/envelope/",
     "/api/1/store/",
+    "/api/v2/alerts",
+    "/api/v1/alertmanager",
 ];
 const TYPES: &[&str] = &[
     "",
@@ -35,6 +38,11 @@ impl Take for Count {
 
     fn name(&mut self, name: &str) {
         self.0.name = Some(name.to_owned());
+    }
+
+    fn alert(&mut self, alert: Posted) {
+        assert!(alert.message.text.len() <= limits::TEXT_BYTES && alert.message.labels.len() <= limits::LABELS);
+        self.0.accepted += 1;
     }
 
     fn refuse(&mut self, index: u64, why: String) {

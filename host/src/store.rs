@@ -462,15 +462,6 @@ impl Store {
         self.ask(|done| Command::Test { sender, done }).await
     }
 
-    /// Makes, changes or ends a silence; returns its id. Windows that close from then on heed it.
-    ///
-    /// # Errors
-    ///
-    /// The store stopped; or there is no such silence, or too many, and then nothing was done.
-    pub async fn silence(&self, wish: SilenceWish) -> Result<Result<String, SilenceError>, Stopped> {
-        self.ask(|done| Command::Silence { wish, done }).await
-    }
-
     /// Looks at what is committed: through a connection of its own, or, for a store without a file, between two commits.
     ///
     /// # Errors

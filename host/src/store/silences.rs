@@ -3,6 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::rows::{self, int};
+use super::writer::Command;
+use super::{Stopped, Store};
 use crate::limits;
 use crate::matcher::Matcher;
 use crate::message::{Group, Message, Millis};
@@ -29,6 +31,20 @@ pub enum SilenceError {
     /// Too many.
     #[error("there are {} silences already: expire some", limits::SILENCES)]
     TooMany,
+}
+
+impl Store {
+    /// Makes, changes or ends a silence; returns its id. Windows that close from then on heed it.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped; or there is no such silence, or too many, and then nothing was done.
+    pub async fn silence(
+        &self,
+        wish: SilenceWish,
+    ) -> std::result::Result<std::result::Result<String, SilenceError>, Stopped> {
+        self.ask(|done| Command::Silence { wish, done }).await
+    }
 }
 
 /// Does it; gives back the silence's id.

@@ -139,10 +139,10 @@ fn what_an_alertmanager_tells_fires_until_it_tells_the_end() {
 
 #[test]
 fn an_answer_is_nothing_or_one_text() {
-    let good = answer(Ok(&Outcome { accepted: 3, errors: Vec::new() }));
+    let good = answer(Ok(&Outcome { accepted: 3, ..Outcome::default() }));
     assert_eq!((good.status, good.body.len()), (StatusCode::OK, 0));
     let errors = vec![(0, "no label".to_owned()), (7, "no \"time\"".to_owned())];
-    let bad = answer(Ok(&Outcome { accepted: 3, errors }));
+    let bad = answer(Ok(&Outcome { accepted: 3, errors, ..Outcome::default() }));
     assert_eq!(
         (bad.status, bad.body.as_slice()),
         (StatusCode::BAD_REQUEST, b"\"no label; no \\\"time\\\"\"\n".as_slice())
