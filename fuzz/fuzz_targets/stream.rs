@@ -3,11 +3,18 @@
 
 use libfuzzer_sys::fuzz_target;
 use mag_fuzz::limits;
-use mag_fuzz::protocol::{Decoder, Last, Step};
+use mag_fuzz::protocol::{Decoder, Last, Spoken, Step};
+
+/// What a port may speak; the first stands for a port that finds out by itself.
+const SPOKEN: &[Option<Spoken>] =
+    &[None, Some(Spoken::Classic), Some(Spoken::Ndjson), Some(Spoken::Syslog), Some(Spoken::Relp)];
 
 /// What a decoder says of `bytes` that come in pieces of these sizes.
-fn transcript(bytes: &[u8], sizes: &[usize]) -> String {
-    let mut decoder = Decoder::new(limits::TEXT_BYTES);
+fn transcript(spoken: Option<Spoken>, bytes: &[u8], sizes: &[usize]) -> String {
+    let mut decoder = match spoken {
+        None => Decoder::new(limits::TEXT_BYTES),
+        Some(spoken) => Decoder::speaking(spoken, limits::TEXT_BYTES),
+    };
     let (mut out, mut held, mut rest) = (String::new(), Vec::new(), bytes);
     let mut sizes = sizes.iter().cycle();
     while !rest.is_empty() {
@@ -44,8 +51,9 @@ fn transcript(bytes: &[u8], sizes: &[usize]) -> String {
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [first, second, bytes @ ..] = data else { return };
-    let whole = transcript(bytes, &[bytes.len()]);
-    let cut = transcript(bytes, &[usize::from(*first) + 1, usize::from(*second) + 1]);
+    let [spoken, first, second, bytes @ ..] = data else { return };
+    let spoken = SPOKEN[usize::from(*spoken) % SPOKEN.len()];
+    let whole = transcript(spoken, bytes, &[bytes.len()]);
+    let cut = transcript(spoken, bytes, &[usize::from(*first) + 1, usize::from(*second) + 1]);
     assert_eq!(whole, cut);
 });
