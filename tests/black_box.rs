@@ -41,6 +41,7 @@ mod black_box {
     mod soak;
     mod start;
     mod storm;
+    mod syslog;
     mod verify;
     mod watch;
     mod webhook;

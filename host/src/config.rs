@@ -104,6 +104,10 @@ pub enum Socket {
     Tcp,
     /// A unix stream socket.
     Unix(PathBuf),
+    /// Datagrams over UDP, at this host and port.
+    Udp(String),
+    /// Datagrams over a unix socket.
+    UnixDatagram(PathBuf),
     /// What the service manager has bound, by its name or its number, from 0.
     Inherited(String),
 }

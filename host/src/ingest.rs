@@ -24,6 +24,7 @@ mod buffer;
 mod carrier;
 mod connection;
 mod counters;
+mod datagram;
 mod door;
 mod enter;
 mod flight;
@@ -134,6 +135,9 @@ pub async fn serve(
         stop,
         counters,
     });
+    if let Some(socket) = shared.listener.socket.datagrams() {
+        return datagram::run(socket, &shared).await;
+    }
     let mut connections = JoinSet::new();
     let mut log = RefusalLog::default();
     loop {

@@ -47,6 +47,10 @@ pub const DETECT_BYTES: usize = 64;
 pub const COMMAND_BYTES: usize = 1024;
 /// A syslog message with its header; RELP's own limit. Of a longer one this much is read and the rest goes by.
 pub const SYSLOG_FRAME_BYTES: usize = 128 * 1024;
+/// What the system is asked to keep of datagrams that are not read yet; it may keep less.
+pub const DATAGRAM_SOCKET_BYTES: usize = 8 * 1024 * 1024;
+/// Senders of datagrams whose messages are merged at a time.
+pub const DATAGRAM_PEERS: usize = 256;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
 /// What comes before the first byte of a protocol: the PROXY header and the TLS handshake.

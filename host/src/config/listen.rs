@@ -13,6 +13,10 @@ use crate::limits;
 pub(super) const ADDRESS: &str = "0.0.0.0:3050";
 /// How the address of a unix socket begins.
 const UNIX: &str = "unix:";
+/// How the address of a unix socket for datagrams begins.
+const UNIX_DATAGRAM: &str = "unixgram:";
+/// How the address of a UDP port begins.
+const UDP: &str = "udp:";
 /// How the address of a socket begins that the service manager gives.
 const INHERITED: &str = "systemd:";
 
@@ -62,16 +66,25 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
     let value = section.require("address")?;
     let (address, socket) = address(&value)?;
     // Port 0 is another free port each time.
-    let fixed = split(&address).is_none_or(|(_, port)| port > 0);
+    let fixed = split(address.strip_prefix(UDP).unwrap_or(&address)).is_none_or(|(_, port)| port > 0);
     if fixed && before.iter().any(|other| other.address == address) {
         value.wrong(format!("`address`: {address} is there already"));
     }
-    if matches!(socket, Socket::Unix(_)) {
+    let no_tcp = match socket {
+        Socket::Unix(_) => Some("is a unix socket"),
+        Socket::Udp(_) | Socket::UnixDatagram(_) => Some("takes datagrams"),
+        Socket::Tcp | Socket::Inherited(_) => None,
+    };
+    if let Some(what) = no_tcp {
         for (name, value) in [("tls", tls.as_ref().map(|t| &t.1)), ("trust_proxy", proxy.as_ref().map(|p| &p.1))] {
             if let Some(value) = value {
-                value.wrong(format!("`{name}`: only for TCP, and {address} is a unix socket"));
+                value.wrong(format!("`{name}`: only for TCP, and {address} {what}"));
             }
         }
+    }
+    let takes_datagrams = matches!(socket, Socket::Udp(_) | Socket::UnixDatagram(_));
+    if takes_datagrams && !matches!(protocol, Protocol::Auto | Protocol::Syslog) {
+        value.wrong(format!("`protocol`: what comes in datagrams, as on {address}, is syslog"));
     }
     Some(Listen {
         protocol,
@@ -86,12 +99,24 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
 
 fn address(value: &Value<'_>) -> Option<(String, Socket)> {
     let text = value.string("an address like \"0.0.0.0:3050\" or \"unix:/run/mag.sock\"")?;
-    if let Some(path) = text.strip_prefix(UNIX) {
-        if path.is_empty() {
-            value.expected("a path after `unix:`");
+    let path = |prefix: &str| text.strip_prefix(prefix).map(|path| (path, value.file.folder.join(path)));
+    for (prefix, found) in [(UNIX, path(UNIX)), (UNIX_DATAGRAM, path(UNIX_DATAGRAM))] {
+        match found {
+            None => {}
+            Some(("", _)) => {
+                value.expected(&format!("a path after `{prefix}`"));
+                return None;
+            }
+            Some((_, path)) if prefix == UNIX => return Some((text.to_owned(), Socket::Unix(path))),
+            Some((_, path)) => return Some((text.to_owned(), Socket::UnixDatagram(path))),
+        }
+    }
+    if let Some(address) = text.strip_prefix(UDP) {
+        if split(address).is_none() {
+            value.expected("an address like \"udp:0.0.0.0:514\"");
             return None;
         }
-        return Some((text.to_owned(), Socket::Unix(value.file.folder.join(path))));
+        return Some((text.to_owned(), Socket::Udp(address.to_owned())));
     }
     if let Some(name) = text.strip_prefix(INHERITED) {
         if name.is_empty() {

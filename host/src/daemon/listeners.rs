@@ -1,6 +1,7 @@
 //! Ports: what of each can go wrong before mag listens, and binding them.
 
 use std::io;
+use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
@@ -60,8 +61,8 @@ pub(super) async fn bind(config: &Config, ports: Ports) -> anyhow::Result<Vec<Li
     for (listen, port) in config.listen.iter().zip(ports.ports) {
         let socket = socket(listen, &mut inherited).await.with_context(|| {
             let mend = match listen.socket {
-                Socket::Tcp => "free the port, or give another `address` in [[listen]]",
-                Socket::Unix(_) => "free the path, or give another `address` in [[listen]]",
+                Socket::Tcp | Socket::Udp(_) => "free the port, or give another `address` in [[listen]]",
+                Socket::Unix(_) | Socket::UnixDatagram(_) => "free the path, or give another `address` in [[listen]]",
                 Socket::Inherited(_) => "name a socket of the service's .socket unit in [[listen]]",
             };
             format!("cannot listen on {}: {mend}", listen.address)
@@ -113,19 +114,24 @@ async fn socket(listen: &Listen, inherited: &mut Inherited) -> io::Result<Bound>
     match &listen.socket {
         Socket::Tcp => TcpListener::bind(&listen.address).await.map(Bound::Tcp),
         Socket::Unix(path) => Bound::unix(path),
+        Socket::Udp(address) => Bound::udp(address).await,
+        Socket::UnixDatagram(path) => Bound::unix_datagram(path),
         Socket::Inherited(name) => inherited.take(name),
     }
 }
 
 /// A port for the log: where it is, and who reaches it.
 pub(super) fn in_words(listener: &Listener) -> String {
+    let reached = |address: io::Result<SocketAddr>| match address {
+        Ok(address) if address.ip().is_loopback() => address.to_string(),
+        Ok(address) => format!("{address}, open to whoever reaches this machine"),
+        Err(error) => format!("a port that does not say where it is ({error})"),
+    };
     let place = match &listener.socket {
-        Bound::Tcp(socket) => match socket.local_addr() {
-            Ok(address) if address.ip().is_loopback() => address.to_string(),
-            Ok(address) => format!("{address}, open to whoever reaches this machine"),
-            Err(error) => format!("a port that does not say where it is ({error})"),
-        },
+        Bound::Tcp(socket) => reached(socket.local_addr()),
+        Bound::Udp(socket) => format!("udp:{}", reached(socket.local_addr())),
         Bound::Unix(_, file) => format!("unix:{file}"),
+        Bound::UnixDatagram(_, file) => format!("unixgram:{file}"),
     };
     if listener.tls.is_some() { format!("{place}, with TLS") } else { place }
 }

@@ -22,7 +22,7 @@ use crate::limits;
 use crate::protocol::{Spoken, detect};
 
 /// What a unix socket's peer is called: it has no address.
-const UNIX_PEER: &str = "unix";
+pub(super) const UNIX_PEER: &str = "unix";
 /// The first byte of a TLS handshake (RFC 8446 section 5.1).
 const HANDSHAKE: u8 = 0x16;
 /// What a TLS client understands: fatal alert `unexpected_message` (RFC 8446 section 6.2).

@@ -3,14 +3,17 @@
 use std::fs;
 use std::io;
 use std::net::IpAddr;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 
+use super::datagram::Datagrams;
 use super::door::Door;
 use super::tls::Certificates;
 use crate::config::Protocol;
+use crate::limits;
 
 /// One port and its rules.
 pub struct Listener {
@@ -50,6 +53,10 @@ pub enum Bound {
     Tcp(TcpListener),
     /// A unix socket, with the file to remove at the end.
     Unix(UnixListener, SocketFile),
+    /// UDP: no connections, every datagram is a message.
+    Udp(UdpSocket),
+    /// The same over a unix socket, with its file.
+    UnixDatagram(UnixDatagram, SocketFile),
 }
 
 /// A connection that nobody has read from.
@@ -66,21 +73,64 @@ impl Bound {
     ///
     /// What the operating system says, or that the path is taken.
     pub fn unix(path: &Path) -> io::Result<Self> {
-        if fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
-            if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket"));
-            }
-            fs::remove_file(path)?;
-        }
+        free(path, |path| std::os::unix::net::UnixStream::connect(path).is_ok())?;
         Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(Some(path.to_owned()))))
+    }
+
+    /// Takes datagrams from a unix socket. Whoever reaches its file may write, as to `/dev/log`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Bound::unix`].
+    pub fn unix_datagram(path: &Path) -> io::Result<Self> {
+        free(path, |path| std::os::unix::net::UnixDatagram::unbound().and_then(|own| own.connect(path)).is_ok())?;
+        let socket = UnixDatagram::bind(path)?;
+        let file = SocketFile(Some(path.to_owned()));
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        Ok(Self::UnixDatagram(socket, file))
+    }
+
+    /// Takes datagrams from a UDP port.
+    ///
+    /// # Errors
+    ///
+    /// What the operating system says.
+    pub async fn udp(address: &str) -> io::Result<Self> {
+        let socket = UdpSocket::bind(address).await?;
+        if let Err(error) = SockRef::from(&socket).set_recv_buffer_size(limits::DATAGRAM_SOCKET_BYTES) {
+            tracing::debug!(%error, "cannot make the buffer of a socket larger");
+        }
+        Ok(Self::Udp(socket))
+    }
+
+    /// The socket, if it takes datagrams.
+    pub(super) fn datagrams(&self) -> Option<Datagrams<'_>> {
+        match self {
+            Self::Udp(socket) => Some(Datagrams::Udp(socket)),
+            Self::UnixDatagram(socket, _) => Some(Datagrams::Unix(socket)),
+            Self::Tcp(_) | Self::Unix(..) => None,
+        }
     }
 
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Accepted::Tcp(stream, peer.ip())),
             Self::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            // Nobody connects here.
+            Self::Udp(_) | Self::UnixDatagram(..) => std::future::pending().await,
         }
     }
+}
+
+/// Removes the file of a socket that a killed mag left.
+fn free(path: &Path, is_served: fn(&Path) -> bool) -> io::Result<()> {
+    if !fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+        return Ok(());
+    }
+    if is_served(path) {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another process serves this socket"));
+    }
+    fs::remove_file(path)
 }
 
 /// Removes the file of a unix socket that is no longer served, unless somebody else has made it.

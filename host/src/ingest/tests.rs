@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::message::Ack;
 
+mod datagrams;
 mod harness;
 mod http;
 mod ports;

@@ -5,6 +5,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// Where programs are that a user's `PATH` may not name.
+const FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/local/sbin"];
+
 /// A Python that has certain packages.
 pub(crate) struct Python(PathBuf);
 
@@ -40,6 +43,25 @@ pub(crate) fn curl(feature: &str, arguments: &[&str]) -> Option<String> {
         return None;
     }
     Some(said(Command::new("curl").args(["--silent", "--show-error", "--max-time", "60"]).args(arguments).output()))
+}
+
+/// The file of a program that a package of Debian's brings.
+#[track_caller]
+pub(crate) fn program(name: &str, package: &str) -> Option<PathBuf> {
+    let path = std::env::var("PATH").unwrap_or_default();
+    let found = path.split(':').chain(FOLDERS).map(|folder| Path::new(folder).join(name)).find(|file| file.is_file());
+    if found.is_none() {
+        missing(&format!("there is no {name}, of Debian's package {package}"));
+    }
+    found
+}
+
+/// What the README says, with the place of mag put in.
+#[track_caller]
+pub(crate) fn from_readme(setting: &str, port: u16) -> String {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("the README");
+    assert!(readme.contains(setting), "the README does not say: {setting}");
+    setting.replace("mag.example.org", "127.0.0.1").replace("3050", &port.to_string())
 }
 
 #[track_caller]

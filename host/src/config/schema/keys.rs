@@ -38,7 +38,7 @@ const FILE: &[Key] = &[
 ];
 
 const LISTEN: &[Key] = &[
-    key("address", Text, "HOST:PORT, unix:PATH, or systemd:NAME for a socket that the service manager gives")
+    key("address", Text, "HOST:PORT, udp:HOST:PORT, unix:PATH, unixgram:PATH, or systemd:NAME for a socket that the service manager gives")
         .required(),
     key(
         "protocol",

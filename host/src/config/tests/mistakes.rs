@@ -272,6 +272,30 @@ fn rules_of_a_port() {
 }
 
 #[test]
+fn ports_of_datagrams() {
+    check(
+        "[[listen]]\naddress = \"udp:514\"\n[[listen]]\naddress = \"unixgram:\"",
+        &expect![[r#"
+            mag.toml:2:11: error: `address`: expected an address like "udp:0.0.0.0:514", found "udp:514"
+            address = "udp:514"
+                      ^
+            mag.toml:4:11: error: `address`: expected a path after `unixgram:`, found "unixgram:"
+            address = "unixgram:"
+                      ^"#]],
+    );
+    check(
+        "[[listen]]\naddress = \"udp:0.0.0.0:514\"\nprotocol = \"relp\"\ntrust_proxy = true",
+        &expect![[r#"
+            mag.toml:2:11: error: `protocol`: what comes in datagrams, as on udp:0.0.0.0:514, is syslog
+            address = "udp:0.0.0.0:514"
+                      ^
+            mag.toml:4:15: error: `trust_proxy`: only for TCP, and udp:0.0.0.0:514 takes datagrams
+            trust_proxy = true
+                          ^"#]],
+    );
+}
+
+#[test]
 fn listening() {
     check(
         "[[listen]]\naddress = \"a:1\"\nprotocol = \"gopher\"",

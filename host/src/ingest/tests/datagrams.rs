@@ -1,0 +1,76 @@
+//! Sockets without connections: a message a datagram.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use tokio::net::{UdpSocket, UnixDatagram};
+
+use super::harness::{Mag, settings, soon, start_as};
+use crate::ingest::{Bound, Settings};
+use crate::limits;
+
+/// Texts with their sources, and how often each came.
+fn counts(mag: &Mag) -> BTreeMap<(String, String), u64> {
+    let mut counts = BTreeMap::new();
+    for entry in mag.engine.entries.lock().unwrap().iter() {
+        *counts.entry((entry.message.source.clone(), entry.message.text.clone())).or_default() += entry.count;
+    }
+    counts
+}
+
+fn expect<const N: usize>(counts: [(&str, &str, u64); N]) -> BTreeMap<(String, String), u64> {
+    counts.into_iter().map(|(source, text, count)| ((source.to_owned(), text.to_owned()), count)).collect()
+}
+
+#[tokio::test]
+async fn every_udp_datagram_is_a_message_of_its_sender_unless_it_names_a_host() {
+    let bound = Bound::udp("127.0.0.1:0").await.unwrap();
+    let Bound::Udp(socket) = &bound else { panic!("it is UDP") };
+    let address = socket.local_addr().unwrap();
+    let mag = start_as(settings(), |listener| {
+        listener.socket = bound;
+        listener.labels = vec![("site".to_owned(), "eu".to_owned())];
+    })
+    .await;
+    let (one, other) = (UdpSocket::bind("127.0.0.1:0").await.unwrap(), UdpSocket::bind("127.0.0.2:0").await.unwrap());
+    for _ in 0..3 {
+        for sender in [&one, &other] {
+            sender.send_to(b"<34>Oct 11 22:14:15 su: a\n", address).await.unwrap();
+        }
+        other.send_to(b"<34>1 - web-1 - - - - a", address).await.unwrap();
+        other.send_to(b"", address).await.unwrap();
+        other.send_to(b"no \xff priority\nand two lines", address).await.unwrap();
+    }
+    soon(mag.engine.has(12)).await;
+    let text = "no \u{fffd} priority\nand two lines";
+    let expected = [("127.0.0.1", "a", 3), ("127.0.0.2", "a", 3), ("web-1", "a", 3), ("127.0.0.2", text, 3)];
+    assert_eq!(counts(&mag), expect(expected));
+    assert!(mag.engine.entries.lock().unwrap().iter().all(|entry| entry.message.labels.get("site") == Some("eu")));
+    assert_eq!(mag.counted(|counters| &counters.messages), 12);
+    assert_eq!(mag.counted(|counters| &counters.replaced), 3);
+    mag.stopped().await;
+}
+
+#[tokio::test]
+async fn a_unix_socket_takes_datagrams_from_anybody_cuts_long_ones_and_reads_what_arrived_before_it_stops() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    // What a killed mag leaves.
+    drop(UnixDatagram::bind(&path).unwrap());
+    let bound = Bound::unix_datagram(&path).unwrap();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+    let taken = Bound::unix_datagram(&path).expect_err("somebody serves it");
+    assert_eq!(taken.to_string(), "another process serves this socket");
+    let mag = start_as(Settings { line: 5, ..settings() }, |listener| listener.socket = bound).await;
+    let sender = UnixDatagram::unbound().unwrap();
+    let long = format!("<13>app[7]: {}", "x".repeat(limits::SYSLOG_FRAME_BYTES));
+    sender.send_to(long.as_bytes(), &path).await.unwrap();
+    for _ in 0..100 {
+        soon(sender.send_to(b"<13>Oct 11 22:14:15 app[7]: short", &path)).await.unwrap();
+    }
+    let counters = std::sync::Arc::clone(&mag.counters);
+    let engine = mag.stopped().await;
+    assert_eq!(engine.counts(), BTreeMap::from([("xxxxx".to_owned(), 1), ("short".to_owned(), 100)]));
+    assert_eq!(counters.truncated.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(!path.exists());
+}
