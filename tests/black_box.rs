@@ -12,6 +12,7 @@ mod black_box {
     mod backup;
     mod check;
     mod classic;
+    mod cloudevents;
     mod console;
     mod counts;
     mod crash;
@@ -22,6 +23,7 @@ mod black_box {
     mod fallback;
     mod faults;
     mod full_disk;
+    mod gelf;
     mod help;
     mod hostile;
     mod http;

@@ -16,6 +16,8 @@ const PATHS: &[&str] = &[
     "/api/1/store/",
     "/api/v2/alerts",
     "/api/v1/alertmanager",
+    "/api/v1/events",
+    "/gelf",
 ];
 const TYPES: &[&str] = &[
     "",
@@ -24,6 +26,8 @@ const TYPES: &[&str] = &[
     "text/plain",
     "application/x-protobuf",
     "application/grpc",
+    "application/cloudevents+json",
+    "application/cloudevents-batch+json",
 ];
 
 struct Count(Outcome);
@@ -59,6 +63,10 @@ fuzz_target!(|data: &[u8]| {
     let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert("grpc-encoding", HeaderValue::from_static("gzip"));
+    headers.insert("ce-specversion", HeaderValue::from_static("1.0"));
+    headers.insert("ce-id", HeaderValue::from_static("1"));
+    headers.insert("ce-source", HeaderValue::from_static("/%C3%A9"));
+    headers.insert("ce-type", HeaderValue::from_static("a"));
     let head = Head { uri: &uri, headers: &headers, text_bytes: limits::TEXT_BYTES };
     let format = Format::at(path).expect("every path here is one of a format");
     let mut count = Count(Outcome::default());

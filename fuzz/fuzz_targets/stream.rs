@@ -7,7 +7,7 @@ use mag_fuzz::protocol::{Decoder, Last, Spoken, Step};
 
 /// What a port may speak; the first stands for a port that finds out by itself.
 const SPOKEN: &[Option<Spoken>] =
-    &[None, Some(Spoken::Classic), Some(Spoken::Ndjson), Some(Spoken::Syslog), Some(Spoken::Relp)];
+    &[None, Some(Spoken::Classic), Some(Spoken::Ndjson), Some(Spoken::Syslog), Some(Spoken::Relp), Some(Spoken::Gelf)];
 
 /// What a decoder says of `bytes` that come in pieces of these sizes.
 fn transcript(spoken: Option<Spoken>, bytes: &[u8], sizes: &[usize]) -> String {

@@ -128,6 +128,8 @@ pub enum Protocol {
     Syslog,
     /// RELP.
     Relp,
+    /// GELF, ended by NUL.
+    Gelf,
 }
 
 /// A certificate with its key, read again when the files change.

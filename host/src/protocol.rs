@@ -10,6 +10,7 @@ use crate::message::{DEFAULT_KIND, Millis, Severity};
 
 pub mod classic;
 mod detect;
+pub mod gelf;
 pub mod go_quote;
 pub mod http;
 pub mod inflate;
@@ -197,7 +198,10 @@ pub struct Decoder {
 enum Speaks {
     Unknown,
     Classic(classic::Decoder),
+    /// NDJSON or GELF, with how many bytes at the front of the next input hold neither LF nor NUL.
+    Json(usize),
     Ndjson(ndjson::Decoder),
+    Gelf(gelf::Decoder),
     Syslog(syslog::Decoder),
     Relp(relp::Decoder),
 }
@@ -224,8 +228,15 @@ impl Decoder {
             let Some(spoken) = detect(input) else { return (0, Step::NeedMore) };
             self.speak(spoken);
         }
+        if let Speaks::Json(scanned) = self.speaks {
+            match detect::json(input, scanned) {
+                Some(spoken) => self.speak(spoken),
+                None => self.speaks = Speaks::Json(input.len()),
+            }
+        }
         match &mut self.speaks {
-            Speaks::Unknown => (0, Step::NeedMore),
+            Speaks::Unknown | Speaks::Json(_) => (0, Step::NeedMore),
+            Speaks::Gelf(decoder) => decoder.next(input),
             Speaks::Classic(decoder) => decoder.next(input),
             Speaks::Ndjson(decoder) => decoder.next(input),
             Speaks::Syslog(decoder) => decoder.next(input),
@@ -238,11 +249,10 @@ impl Decoder {
     #[inline]
     pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
         match &self.speaks {
-            Speaks::Unknown => None,
+            Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => None,
             Speaks::Classic(decoder) => decoder.raw(input),
             Speaks::Ndjson(decoder) => decoder.raw(input),
             Speaks::Syslog(decoder) => decoder.raw(input),
-            Speaks::Relp(_) => None,
         }
     }
 
@@ -250,7 +260,7 @@ impl Decoder {
     #[inline]
     pub fn pass(&mut self) {
         match &mut self.speaks {
-            Speaks::Unknown | Speaks::Relp(_) => {}
+            Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => {}
             Speaks::Classic(decoder) => decoder.pass(),
             Speaks::Ndjson(decoder) => decoder.pass(),
             Speaks::Syslog(decoder) => decoder.pass(),
@@ -259,8 +269,12 @@ impl Decoder {
 
     /// What `rest`, the bytes not used up when the client stopped sending, comes to.
     pub fn finish<'a>(&'a mut self, rest: &'a [u8]) -> Last<'a> {
+        if matches!(self.speaks, Speaks::Json(_)) {
+            self.speak(Spoken::Ndjson);
+        }
         match &mut self.speaks {
-            Speaks::Unknown => Last::Nothing,
+            Speaks::Unknown | Speaks::Json(_) => Last::Nothing,
+            Speaks::Gelf(decoder) => decoder.finish(rest),
             Speaks::Classic(decoder) => decoder.finish(rest),
             Speaks::Ndjson(decoder) => decoder.finish(rest),
             Speaks::Syslog(decoder) => decoder.finish(rest),
@@ -274,6 +288,8 @@ impl Decoder {
             Spoken::Classic | Spoken::Http | Spoken::Http2 | Spoken::Tls => {
                 Speaks::Classic(classic::Decoder::new(self.text_bytes))
             }
+            Spoken::Json => Speaks::Json(0),
+            Spoken::Gelf => Speaks::Gelf(gelf::Decoder::new(self.text_bytes)),
             Spoken::Ndjson => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
             Spoken::Syslog => Speaks::Syslog(syslog::Decoder::new()),
             Spoken::Relp => Speaks::Relp(relp::Decoder::new()),

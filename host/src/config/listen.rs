@@ -130,13 +130,14 @@ fn address(value: &Value<'_>) -> Option<(String, Socket)> {
 }
 
 fn protocol(value: &Value<'_>) -> Option<Protocol> {
-    choice(value, &["auto", "classic", "ndjson", "http", "syslog", "relp"], |word| match word {
+    choice(value, &["auto", "classic", "ndjson", "http", "syslog", "relp", "gelf"], |word| match word {
         "auto" => Some(Protocol::Auto),
         "classic" => Some(Protocol::Classic),
         "ndjson" => Some(Protocol::Ndjson),
         "http" => Some(Protocol::Http),
         "syslog" => Some(Protocol::Syslog),
         "relp" => Some(Protocol::Relp),
+        "gelf" => Some(Protocol::Gelf),
         _ => None,
     })
 }

@@ -112,6 +112,7 @@ pub(super) async fn spoken(carrier: &mut Carrier, protocol: Protocol, stop: &Can
     let named = match protocol {
         Protocol::Classic => Some(Spoken::Classic),
         Protocol::Ndjson => Some(Spoken::Ndjson),
+        Protocol::Gelf => Some(Spoken::Gelf),
         Protocol::Syslog => Some(Spoken::Syslog),
         Protocol::Relp => Some(Spoken::Relp),
         // There are two of it.

@@ -12,6 +12,10 @@ pub enum Spoken {
     Classic,
     /// One JSON object a line.
     Ndjson,
+    /// One JSON object and a NUL.
+    Gelf,
+    /// Either of these: what ends the first object tells.
+    Json,
     /// Syslog of either RFC.
     Syslog,
     /// RELP, by its first command.
@@ -45,7 +49,7 @@ pub fn detect(input: &[u8]) -> Option<Spoken> {
     let rest = window.get(blanks..).unwrap_or_default();
     match rest {
         [] if !is_all => None,
-        [b'{', ..] => Some(Spoken::Ndjson),
+        [b'{', ..] => Some(Spoken::Json),
         [b'<' | b'0'..=b'9', ..] if blanks == 0 => numbered(rest),
         // A handshake record of SSL 3.0 or later (RFC 8446 section 5.1).
         [0x16, 0x03, ..] => Some(Spoken::Tls),
@@ -54,6 +58,18 @@ pub fn detect(input: &[u8]) -> Option<Spoken> {
         _ if rest.starts_with(HTTP2) => Some(Spoken::Http2),
         _ if HTTP.iter().chain([&HTTP2]).any(|start| start.starts_with(rest)) && !is_all => None,
         _ => Some(Spoken::Classic),
+    }
+}
+
+/// What a JSON object at the front of `input` is, of which the first `scanned` bytes hold neither LF nor NUL; `None` while
+/// more bytes are needed to tell. No line of JSON holds a NUL.
+pub(super) fn json(input: &[u8], scanned: usize) -> Option<Spoken> {
+    let window = input.get(..=limits::NDJSON_LINE_BYTES).unwrap_or(input);
+    let end = window.get(scanned..).and_then(|new| memchr::memchr2(b'\n', 0, new).and_then(|at| new.get(at)));
+    match end {
+        Some(0) => Some(Spoken::Gelf),
+        Some(_) => Some(Spoken::Ndjson),
+        None => (window.len() > limits::NDJSON_LINE_BYTES).then_some(Spoken::Ndjson),
     }
 }
 
@@ -95,7 +111,7 @@ mod tests {
         told(b"\n", Some(Spoken::Classic));
         told(b" \t\r", None);
         told(&[b' '; limits::DETECT_BYTES], Some(Spoken::Classic));
-        told(b" {", Some(Spoken::Ndjson));
+        told(b" {", Some(Spoken::Json));
         told(b"POST /api/v1/messages HTTP/1.1\r\n", Some(Spoken::Http));
         told(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", Some(Spoken::Http2));
         told(b"POS", None);

@@ -10,7 +10,9 @@ use super::Parsed;
 use crate::message::Posted;
 
 mod alertmanager;
+mod cloudevents;
 pub mod desk;
+mod gelf;
 mod messages;
 mod otlp;
 mod sentry;
@@ -139,6 +141,10 @@ pub enum Format {
     Otlp,
     /// OTLP logs over gRPC.
     OtlpGrpc,
+    /// CloudEvents, one or a batch.
+    CloudEvents,
+    /// GELF.
+    Gelf,
     /// Sentry's envelopes.
     SentryEnvelope,
     /// Sentry's events, each alone.
@@ -157,6 +163,8 @@ impl Format {
             "/api/v1/messages" => Some(Self::Messages),
             "/api/v2/alerts" => Some(Self::Alerts),
             "/api/v1/alertmanager" => Some(Self::AlertWebhook),
+            "/api/v1/events" => Some(Self::CloudEvents),
+            "/gelf" => Some(Self::Gelf),
             "/v1/logs" => Some(Self::Otlp),
             "/opentelemetry.proto.collector.logs.v1.LogsService/Export" => Some(Self::OtlpGrpc),
             _ => sentry::at(path).map(|endpoint| match endpoint {
@@ -179,14 +187,9 @@ impl Format {
     #[must_use]
     pub fn methods(self) -> &'static [Method] {
         match self {
-            Self::Messages
-            | Self::AlertWebhook
-            | Self::Otlp
-            | Self::OtlpGrpc
-            | Self::SentryEnvelope
-            | Self::SentryStore => &[Method::POST],
             // What is asked there is answered elsewhere.
             Self::Alerts => &[Method::GET, Method::POST],
+            _ => &[Method::POST],
         }
     }
 
@@ -198,6 +201,8 @@ impl Format {
     pub fn read(self, head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
         match self {
             Self::Messages => messages::read(head, body, take),
+            Self::CloudEvents => cloudevents::read(head, body, take),
+            Self::Gelf => gelf::read(head, body, take),
             Self::Otlp => otlp::read(head, body, take),
             Self::OtlpGrpc => otlp::read_call(head, body, take),
             Self::SentryEnvelope => sentry::read_envelope(head, body, take),
@@ -211,7 +216,8 @@ impl Format {
     #[must_use]
     pub fn answer(self, head: &Head<'_>, came: Result<&Outcome, &Refusal>) -> Answer {
         match self {
-            Self::Messages => messages::answer(came),
+            Self::Messages | Self::CloudEvents => messages::answer(came),
+            Self::Gelf => gelf::answer(came),
             Self::Otlp => otlp::answer(head, came),
             Self::OtlpGrpc => otlp::answer_call(came),
             Self::SentryEnvelope | Self::SentryStore => sentry::answer(came),

@@ -16,6 +16,19 @@ pub enum Coding {
 }
 
 impl Coding {
+    /// What compressed bytes begin with, as far as people send them without saying more.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [0x1F, 0x8B, ..] => Some(Self::Gzip),
+            // RFC 1950 section 2.2: method 8, and a check of both bytes.
+            [method, flags, ..] if method & 0x0F == 8 && u16::from_be_bytes([*method, *flags]) % 31 == 0 => {
+                Some(Self::Zlib)
+            }
+            _ => None,
+        }
+    }
+
     /// Its usual name.
     #[must_use]
     pub fn as_str(self) -> &'static str {

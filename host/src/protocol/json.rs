@@ -85,14 +85,15 @@ impl<'de, F: FnMut(Cow<'de, str>, &'de RawValue)> Visitor<'de> for Members<F> {
     }
 }
 
+/// A string; `None` for anything else.
+pub(super) fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+    serde_json::from_str(value.get()).ok().map(|Text(text)| text)
+}
+
 /// What a value reads as: a string as it is, anything else as JSON; `None` for null.
 pub(super) fn words(value: &RawValue) -> Option<Cow<'_, str>> {
     let json = value.get();
-    match serde_json::from_str::<Text<'_>>(json) {
-        Ok(Text(text)) => Some(text),
-        Err(_) if json == "null" => None,
-        Err(_) => Some(Cow::Borrowed(json)),
-    }
+    text(value).or_else(|| (json != "null").then_some(Cow::Borrowed(json)))
 }
 
 #[cfg(test)]

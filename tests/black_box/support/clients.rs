@@ -1,4 +1,4 @@
-//! Clients that people already have: programs from Debian and packages from `PyPI`, started as their owners start them.
+//! Clients that people already have: programs from Debian and packages from PyPI, started as their owners start them.
 //!
 //! Where one is not installed its test says so and passes; with `CI=true` it fails. `.ci/run` installs all of them.
 

@@ -18,7 +18,16 @@ use crate::protocol::inflate::{Coding, Error, inflate};
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Vec<u8>,
-    coding: Option<Coding>,
+    coding: Coded,
+}
+
+/// What the header says of it.
+#[derive(Clone, Copy, Debug)]
+enum Coded {
+    Not,
+    As(Coding),
+    /// In one of two ways, as some clients say for either.
+    Either,
 }
 
 /// Reads a whole body. What it takes counts as held, so that many slow ones cannot take all memory.
@@ -81,13 +90,14 @@ fn too_large() -> Refusal {
     Refusal::too_large(format!("the body is larger than {most} MiB: send it in several requests"))
 }
 
-fn coding(headers: &HeaderMap) -> Result<Option<Coding>, Refusal> {
-    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(None) };
+fn coding(headers: &HeaderMap) -> Result<Coded, Refusal> {
+    let Some(value) = headers.get(CONTENT_ENCODING) else { return Ok(Coded::Not) };
     match value.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(None),
-        "gzip" | "x-gzip" => Ok(Some(Coding::Gzip)),
-        "deflate" => Ok(Some(Coding::Zlib)),
-        "zstd" => Ok(Some(Coding::Zstd)),
+        "" | "identity" => Ok(Coded::Not),
+        "gzip" | "x-gzip" => Ok(Coded::As(Coding::Gzip)),
+        "deflate" => Ok(Coded::As(Coding::Zlib)),
+        "zstd" => Ok(Coded::As(Coding::Zstd)),
+        "gzip,deflate" | "gzip, deflate" => Ok(Coded::Either),
         other => Err(Refusal::unknown_kind(format!(
             "Content-Encoding {other:?} is not known here: use gzip, deflate, zstd or none"
         ))),
@@ -101,7 +111,11 @@ impl Body {
     ///
     /// When they are not what the header says, or more than mag reads.
     pub(super) fn inflate(self) -> Result<Bytes, Refusal> {
-        let Some(coding) = self.coding else { return Ok(self.bytes.into()) };
+        let coding = match self.coding {
+            Coded::Not => return Ok(self.bytes.into()),
+            Coded::As(coding) => coding,
+            Coded::Either => Coding::of(&self.bytes).unwrap_or(Coding::Gzip),
+        };
         match inflate(coding, &self.bytes, limits::HTTP_INFLATED_BYTES) {
             Ok(bytes) => Ok(bytes.into()),
             Err(error @ Error::Not(..)) => Err(Refusal::bad(format!("the body is {error}"))),

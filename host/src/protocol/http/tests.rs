@@ -115,8 +115,10 @@ impl Request {
 }
 
 /// Paths, and the media types that are read there.
-const FORMATS: [(&str, &[&str]); 5] = [
+const FORMATS: [(&str, &[&str]); 7] = [
     ("/api/v1/messages", &["application/json", "application/x-ndjson", "text/plain", ""]),
+    ("/api/v1/events", &["application/cloudevents+json", "application/cloudevents-batch+json", ""]),
+    ("/gelf", &["application/json"]),
     ("/v1/logs", &["application/x-protobuf", "application/json"]),
     ("/api/1/envelope/", &["application/x-sentry-envelope"]),
     ("/api/1/store/", &["application/json"]),
