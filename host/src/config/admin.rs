@@ -5,13 +5,13 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::typed::Section;
-use super::{Admin, listen};
+use super::{Admin, Listen, Socket, listen};
 
 /// Where it is unless the file says otherwise.
 pub(super) const ADDRESS: &str = "127.0.0.1:3051";
 
-/// What `[admin]` says; `None` without it.
-pub(super) fn read(root: &mut Section<'_>) -> Option<Admin> {
+/// What `[admin]` says, beside the ports of `[[listen]]`; `None` without it.
+pub(super) fn read(root: &mut Section<'_>, ports: &[Listen]) -> Option<Admin> {
     let value = root.take("admin")?;
     value.section("[admin]", |section| {
         section.not_yet(&["tls", "token"]);
@@ -27,8 +27,18 @@ pub(super) fn read(root: &mut Section<'_>) -> Option<Admin> {
                  use a loopback address like {ADDRESS:?}"
             ));
         }
+        if let Some(port) = ports.iter().find(|port| port.socket == Socket::Tcp && overlap(&address, &port.address)) {
+            value.wrong(format!("`address`: {} of [[listen]] has this port already", port.address));
+        }
         Admin { address }
     })
+}
+
+/// Whether one of two addresses cannot be bound when the other one is.
+fn overlap(a: &str, b: &str) -> bool {
+    let (Some((host_a, port_a)), Some((host_b, port_b))) = (listen::split(a), listen::split(b)) else { return false };
+    let all = |host: &str| matches!(host, "0.0.0.0" | "[::]");
+    port_a == port_b && port_a > 0 && (host_a == host_b || all(host_a) || all(host_b))
 }
 
 fn is_loopback(address: &str) -> bool {
@@ -36,5 +46,5 @@ fn is_loopback(address: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || bare.parse().is_ok_and(|address: Ipv4Addr| address.is_loopback())
-        || bare.parse().is_ok_and(|address: Ipv6Addr| address.is_loopback())
+        || bare.parse().is_ok_and(|address: Ipv6Addr| address.to_canonical().is_loopback())
 }

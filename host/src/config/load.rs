@@ -78,7 +78,7 @@ impl Config {
 fn draft(root: &mut Section<'_>, variables: &mut Variables<'_>) -> Draft {
     let listen = listen::read(root);
     let store = store::read(root, || variables.state_folder());
-    let admin = admin::read(root);
+    let admin = admin::read(root, &listen);
     let route = route::read(root);
     let (senders, named) = sender::read(root);
     let monitors = monitor::read(root);

@@ -238,6 +238,18 @@ fn durations_and_sizes() {
 }
 
 #[test]
+fn the_admin_interface_has_a_port_of_its_own() {
+    check(
+        "[[listen]]\naddress = \"0.0.0.0:3051\"\n[admin]\naddress = \"127.0.0.1:3051\"",
+        &expect![[r#"
+            mag.toml:4:11: error: `address`: 0.0.0.0:3051 of [[listen]] has this port already
+            address = "127.0.0.1:3051"
+                      ^"#]],
+    );
+    load("[[listen]]\naddress = \"10.0.0.1:3051\"\n[admin]\naddress = \"[::ffff:127.0.0.1]:3051\"");
+}
+
+#[test]
 fn rules_of_a_port() {
     check(
         "[[listen]]\naddress = \"unix:\"",
