@@ -51,6 +51,14 @@ pub const SYSLOG_FRAME_BYTES: usize = 128 * 1024;
 pub const DATAGRAM_SOCKET_BYTES: usize = 8 * 1024 * 1024;
 /// Senders of datagrams whose messages are merged at a time.
 pub const DATAGRAM_PEERS: usize = 256;
+/// Chunks of one GELF message in datagrams; the format's own limit.
+pub const GELF_CHUNKS: u8 = 128;
+/// How long they may be in coming; the format's own limit too.
+pub const GELF_CHUNK_MILLIS: u64 = 5_000;
+/// Messages of which chunks are missing; beyond that the oldest is given up.
+pub const GELF_OPEN: usize = 1_000;
+/// What their chunks may take together.
+pub const GELF_OPEN_BYTES: usize = 8 * 1024 * 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
 /// What comes before the first byte of a protocol: the PROXY header and the TLS handshake.

@@ -83,8 +83,8 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
         }
     }
     let takes_datagrams = matches!(socket, Socket::Udp(_) | Socket::UnixDatagram(_));
-    if takes_datagrams && !matches!(protocol, Protocol::Auto | Protocol::Syslog) {
-        value.wrong(format!("`protocol`: what comes in datagrams, as on {address}, is syslog"));
+    if takes_datagrams && !matches!(protocol, Protocol::Auto | Protocol::Syslog | Protocol::Gelf) {
+        value.wrong(format!("`protocol`: what comes in datagrams, as on {address}, is syslog or gelf"));
     }
     Some(Listen {
         protocol,

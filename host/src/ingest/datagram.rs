@@ -1,4 +1,4 @@
-//! Datagrams: each is one message, from a socket that has no connections.
+//! Datagrams: each is one message, or a part of one in GELF, from a socket that has no connections.
 //!
 //! Nobody is answered: what comes while the engine does not take messages waits in the socket's own buffer, and beyond
 //! that the system drops it (UDP) or holds the sender back (unix sockets).
@@ -15,8 +15,10 @@ use super::Shared;
 use super::counters::Tally;
 use super::enter::UNIX_PEER;
 use super::merge::Merger;
+use crate::config::Protocol;
 use crate::limits;
 use crate::message::{Batch, Millis};
+use crate::protocol::gelf::{self, Came, Chunks};
 use crate::protocol::{Parsed, syslog};
 
 /// A socket that datagrams come from.
@@ -45,8 +47,14 @@ impl Datagrams<'_> {
 
 /// Takes in datagrams until mag stops, and then those that have arrived.
 pub(super) async fn run(socket: Datagrams<'_>, shared: &Shared) {
-    let mut reader =
-        Reader { socket, shared, datagram: vec![0; limits::SYSLOG_FRAME_BYTES + 1], mergers: BTreeMap::new() };
+    let mut reader = Reader {
+        socket,
+        shared,
+        datagram: vec![0; limits::SYSLOG_FRAME_BYTES + 1],
+        merging: Merging { shared, mergers: BTreeMap::new() },
+        chunks: Chunks::default(),
+        started: shared.clock.instant(),
+    };
     let mut stop_at = None;
     while reader.wait(&mut stop_at).await {
         let _seat = shared.settings.flight.seat().await;
@@ -54,6 +62,9 @@ pub(super) async fn run(socket: Datagrams<'_>, shared: &Shared) {
             return;
         }
     }
+    reader.chunks.end();
+    let mut tally = Tally { partial: reader.chunks.lost(), ..Tally::default() };
+    tally.tell(&shared.counters);
 }
 
 fn is_open(readable: io::Result<()>) -> bool {
@@ -64,7 +75,14 @@ struct Reader<'s> {
     socket: Datagrams<'s>,
     shared: &'s Shared,
     datagram: Vec<u8>,
-    /// What each peer sent, until it is sent on.
+    merging: Merging<'s>,
+    chunks: Chunks,
+    started: Instant,
+}
+
+/// What each peer sent, until it is sent on.
+struct Merging<'s> {
+    shared: &'s Shared,
     mergers: BTreeMap<Option<IpAddr>, Merger>,
 }
 
@@ -121,10 +139,52 @@ impl Reader<'_> {
         if datagram.is_empty() {
             return false;
         }
-        let message = syslog::message(datagram);
-        let message = Parsed { truncated: length > limits::SYSLOG_FRAME_BYTES, ..message };
-        tally.note(&message);
         let peer = peer.map(|address| address.to_canonical());
+        let named = self.shared.listener.protocol;
+        let came = match named {
+            Protocol::Syslog => Came::Other,
+            _ => self.chunks.take(peer, datagram, millis(self.shared.clock.instant().duration_since(self.started))),
+        };
+        tally.partial += self.chunks.lost();
+        let (mut clean, mut kept) = (String::new(), String::new());
+        let message = match &came {
+            Came::Waits => return false,
+            Came::Message(json) => gelf::read(json, &mut clean, &mut kept, self.shared.text_bytes()).ok(),
+            Came::Refused | Came::Other => None,
+        };
+        let message = match message {
+            Some(message) => message,
+            None if named == Protocol::Gelf || !is_text(&came, datagram) => {
+                tally.refused_lines += 1;
+                return false;
+            }
+            None => Parsed { truncated: length > limits::SYSLOG_FRAME_BYTES, ..syslog::message(datagram) },
+        };
+        tally.note(&message);
+        self.merging.add(peer, message, now)
+    }
+
+    async fn send(&mut self, tally: &mut Tally) -> bool {
+        self.merging.send(tally).await
+    }
+}
+
+/// Whether a datagram that is no GELF may be a text: a brace may begin one as well.
+fn is_text(came: &Came, datagram: &[u8]) -> bool {
+    match came {
+        Came::Other => true,
+        Came::Message(json) => json == datagram,
+        Came::Waits | Came::Refused => false,
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Merging<'_> {
+    /// Merges a message; says whether what is merged must be sent on.
+    fn add(&mut self, peer: Option<IpAddr>, message: Parsed<'_>, now: Millis) -> bool {
         let merger = self.mergers.entry(peer).or_insert_with(|| {
             let mut merger = Merger::new(0);
             let name = peer.map_or_else(|| UNIX_PEER.to_owned(), |address| address.to_string());

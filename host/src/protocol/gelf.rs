@@ -1,4 +1,4 @@
-//! GELF: one JSON object a message, ended by NUL on a stream.
+//! GELF: one JSON object a message, ended by NUL on a stream, whole or in chunks in datagrams.
 //!
 //! Nobody who sends GELF reads an answer, so what is not taken is only counted.
 
@@ -13,6 +13,10 @@ use super::time::from_number;
 use super::{Extra, Last, Parsed, Step};
 use crate::limits;
 use crate::message::Severity;
+
+mod datagram;
+
+pub use datagram::{Came, Chunks};
 
 /// What the names of additional fields begin with.
 const ADDITIONAL: char = '_';
@@ -100,7 +104,7 @@ fn refused<'a>() -> Step<'a> {
 /// # Errors
 ///
 /// What is wrong with it, in one sentence.
-pub(super) fn read<'a>(
+pub fn read<'a>(
     bytes: &'a [u8],
     clean: &'a mut String,
     kept: &'a mut String,

@@ -298,7 +298,7 @@ fn ports_of_datagrams() {
     check(
         "[[listen]]\naddress = \"udp:0.0.0.0:514\"\nprotocol = \"relp\"\ntrust_proxy = true",
         &expect![[r#"
-            mag.toml:2:11: error: `protocol`: what comes in datagrams, as on udp:0.0.0.0:514, is syslog
+            mag.toml:2:11: error: `protocol`: what comes in datagrams, as on udp:0.0.0.0:514, is syslog or gelf
             address = "udp:0.0.0.0:514"
                       ^
             mag.toml:4:15: error: `trust_proxy`: only for TCP, and udp:0.0.0.0:514 takes datagrams

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use tokio::net::{UdpSocket, UnixDatagram};
 
 use super::harness::{Mag, settings, soon, start_as};
+use crate::config::Protocol;
 use crate::ingest::{Bound, Settings};
 use crate::limits;
 
@@ -73,4 +74,60 @@ async fn a_unix_socket_takes_datagrams_from_anybody_cuts_long_ones_and_reads_wha
     assert_eq!(engine.counts(), BTreeMap::from([("xxxxx".to_owned(), 1), ("short".to_owned(), 100)]));
     assert_eq!(counters.truncated.load(std::sync::atomic::Ordering::Relaxed), 1);
     assert!(!path.exists());
+}
+
+fn chunk(number: u8, count: u8, data: &[u8]) -> Vec<u8> {
+    [b"\x1e\x0fidentity", &[number, count][..], data].concat()
+}
+
+async fn gelf(protocol: Protocol) -> (Mag, UdpSocket, std::net::SocketAddr) {
+    let bound = Bound::udp("127.0.0.1:0").await.unwrap();
+    let Bound::Udp(socket) = &bound else { panic!("it is UDP") };
+    let address = socket.local_addr().unwrap();
+    let mag = start_as(settings(), |listener| {
+        listener.socket = bound;
+        listener.protocol = protocol;
+    })
+    .await;
+    (mag, UdpSocket::bind("127.0.0.1:0").await.unwrap(), address)
+}
+
+#[tokio::test]
+async fn gelf_comes_whole_in_chunks_and_beside_syslog() {
+    let (mag, sender, address) = gelf(Protocol::Auto).await;
+    let message = b"{\"short_message\":\"a\",\"host\":\"web-1\"}";
+    let (first, second) = message.split_at(9);
+    for datagram in [
+        &message[..],
+        &chunk(1, 2, second),
+        &chunk(1, 2, second),
+        b"<13>b",
+        b"{a text",
+        &chunk(0, 2, first),
+        &chunk(3, 2, b"no such number"),
+        b"\x1f\x8bno gzip",
+        &chunk(0, 2, b"never whole"),
+    ] {
+        sender.send_to(datagram, address).await.unwrap();
+    }
+    soon(mag.engine.has(4)).await;
+    let counters = std::sync::Arc::clone(&mag.counters);
+    let expected = [("web-1", "a", 2), ("127.0.0.1", "b", 1), ("127.0.0.1", "{a text", 1)];
+    assert_eq!(counts(&mag), expect(expected));
+    mag.stopped().await;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!((count(&counters.refused_lines), count(&counters.partial)), (2, 1));
+}
+
+#[tokio::test]
+async fn a_port_for_gelf_takes_nothing_else() {
+    let (mag, sender, address) = gelf(Protocol::Gelf).await;
+    for datagram in [&b"<13>b"[..], b"{}", b"{\"short_message\":\"a\"}"] {
+        sender.send_to(datagram, address).await.unwrap();
+    }
+    soon(mag.engine.has(1)).await;
+    assert_eq!(counts(&mag), expect([("127.0.0.1", "a", 1)]));
+    let counters = std::sync::Arc::clone(&mag.counters);
+    mag.stopped().await;
+    assert_eq!(counters.refused_lines.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
