@@ -63,7 +63,7 @@ impl From<SilenceError> for Refusal {
     fn from(error: SilenceError) -> Self {
         let status = match error {
             SilenceError::Unknown(_) => StatusCode::NOT_FOUND,
-            SilenceError::TooMany => StatusCode::BAD_REQUEST,
+            SilenceError::TooMany | SilenceError::TooManyRegexes => StatusCode::BAD_REQUEST,
             // As Alertmanager says it; its clients know no other status.
             SilenceError::Expired(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

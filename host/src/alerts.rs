@@ -55,6 +55,8 @@ pub enum Verdict {
         message: Message,
         /// Since when.
         starts: Millis,
+        /// It takes the place of this one, because too many have the same labels.
+        replaced: Option<Alert>,
     },
     /// It fires already, and counts nothing.
     Fired,
@@ -145,10 +147,15 @@ impl Alerts {
         };
         let known = self.known(name, posted.starts);
         if ends <= now {
-            let over = match (known, posted.starts) {
+            let over: Vec<i64> = match (known, posted.starts) {
                 (Some(n), Some(_)) => vec![n],
-                // Whoever says no beginning, or one that nobody knows, means whatever fires under these labels.
-                _ => self.named.get(&name).cloned().unwrap_or_default(),
+                // Whoever says no beginning means whatever fires under these labels…
+                (_, None) => self.named.get(&name).cloned().unwrap_or_default(),
+                // …and whoever says one that nobody knows what had begun by then: an old end ends nothing that is newer.
+                (None, Some(_)) => {
+                    let before = |n: &&i64| self.all.get(n).is_some_and(|firing| firing.alert.starts < ends);
+                    self.named.get(&name).into_iter().flatten().filter(before).copied().collect()
+                }
             };
             let over: Vec<Alert> = over.into_iter().filter_map(|n| self.remove(n)).collect();
             return if over.is_empty() { Verdict::Unknown } else { Verdict::Over(over) };
@@ -162,6 +169,9 @@ impl Alerts {
         if self.all.len() >= self.bounds.alerts || self.bytes.saturating_add(bytes) > limits::ALERTS_BYTES {
             return Verdict::NoRoom(posted.message);
         }
+        let oldest =
+            self.named.get(&name).filter(|rows| rows.len() >= limits::ALERT_STARTS).and_then(|rows| rows.first());
+        let replaced = oldest.copied().and_then(|n| self.remove(n));
         let starts = posted.starts.unwrap_or(now);
         let message = posted.message.clone();
         let Posted { annotations, generator, .. } = posted;
@@ -169,7 +179,7 @@ impl Alerts {
         self.next += 1;
         self.insert(Alert { n, message: posted.message, annotations, generator, starts, ends, updated: now }, due);
         self.changed.insert(n);
-        Verdict::Fires { message, starts }
+        Verdict::Fires { message, starts, replaced }
     }
 
     /// The alert with these labels that began then; without a beginning, the last one that began.

@@ -142,6 +142,11 @@ pub const ALERTS_OVER: usize = 1_000;
 /// An alert of a client that tells what is over, and then did not: longer than such a client waits before it repeats what
 /// goes on.
 pub const ALERT_TOLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Alerts in one request; more are refused. Prometheus posts 64 at a time.
+pub const ALERTS_POSTED: usize = 10_000;
+/// Alerts with equal labels that began at different times: one for each program that watches the same. One more takes the
+/// place of the oldest.
+pub const ALERT_STARTS: usize = 16;
 /// One annotation of an alert; a longer one is cut.
 pub const ANNOTATION_BYTES: usize = LABEL_VALUE_BYTES;
 /// Answers about alerts that are made at a time; each may be as large as all alerts.
@@ -149,11 +154,15 @@ pub const ALERT_ANSWERS: usize = 2;
 /// Silences that are not over; more are refused.
 pub const SILENCES: usize = 1_000;
 /// Matchers of one silence.
-pub const SILENCE_MATCHERS: usize = 64;
+pub const SILENCE_MATCHERS: usize = 16;
+/// Regular expressions of all silences that are not over; more are refused.
+pub const SILENCE_REGEXES: usize = 500;
+/// What one of them may take when it is compiled.
+pub const SILENCE_REGEX_BYTES: usize = 64 * 1024;
 /// A silence's comment, or who made it.
 pub const SILENCE_TEXT_BYTES: usize = 4 * 1024;
 /// Silences that are over and kept to be looked at; beyond that the oldest goes.
-pub const SILENCES_OVER: usize = 1_000;
+pub const SILENCES_OVER: usize = 200;
 
 /// Commands between the parts and the store's writer.
 pub const STORE_QUEUE: usize = 256;

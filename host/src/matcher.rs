@@ -169,6 +169,19 @@ impl Matcher {
         hit != self.op.is_negative()
     }
 
+    /// Whether it compares with a regular expression.
+    #[must_use]
+    pub fn is_regex(&self) -> bool {
+        self.regex.is_some()
+    }
+
+    /// Whether its regular expression, if it has one, takes no more than so many bytes.
+    #[must_use]
+    pub fn fits(&self, bytes: usize) -> bool {
+        let expression = |regex: &Regex| RegexBuilder::new(regex.as_str()).size_limit(bytes).build().is_ok();
+        self.regex.as_ref().is_none_or(expression)
+    }
+
     /// Builds a matcher of its parts.
     ///
     /// # Errors

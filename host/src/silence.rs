@@ -75,6 +75,10 @@ impl Silence {
         }) {
             return Err("invalid silence: a matcher is too long".to_owned());
         }
+        if let Some(large) = matchers.iter().find(|matcher| !matcher.fits(limits::SILENCE_REGEX_BYTES)) {
+            let most = limits::SILENCE_REGEX_BYTES / 1024;
+            return Err(format!("invalid silence: the expression of {} takes more than {most} KiB", large.field()));
+        }
         if matchers.iter().all(|matcher| matcher.holds("")) {
             return Err("invalid silence: at least one matcher must not match the empty string".to_owned());
         }
@@ -101,6 +105,12 @@ impl Silence {
         } else {
             State::Active
         }
+    }
+
+    /// Regular expressions among its matchers.
+    #[must_use]
+    pub fn regexes(&self) -> usize {
+        self.matchers.iter().filter(|matcher| matcher.is_regex()).count()
     }
 
     /// Whether all its matchers hold.
@@ -137,6 +147,21 @@ impl Silences {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many are not over at `now`, and how many regular expressions they have, but for the one with this id.
+    #[must_use]
+    pub fn count_but(&self, id: &str, now: Millis) -> (usize, usize) {
+        let others = self.0.iter().filter(|there| there.id != id && there.state(now) != State::Expired);
+        others.fold((0, 0), |(silences, regexes), there| (silences + 1, regexes + there.regexes()))
+    }
+
+    /// With another one, or another form of one; those that are over at `now` go.
+    pub fn put(&mut self, silence: Silence, now: Millis) {
+        let all = Arc::make_mut(&mut self.0);
+        all.retain(|there| there.id != silence.id);
+        all.push(silence);
+        all.retain(|there| there.state(now) != State::Expired);
     }
 
     /// The first one that silences a message at `now`.

@@ -40,7 +40,7 @@ impl From<SilenceError> for Refusal {
     fn from(error: SilenceError) -> Self {
         let status = match error {
             SilenceError::Unknown(_) => StatusCode::NOT_FOUND,
-            SilenceError::Expired(_) | SilenceError::TooMany => StatusCode::CONFLICT,
+            SilenceError::Expired(_) | SilenceError::TooMany | SilenceError::TooManyRegexes => StatusCode::CONFLICT,
         };
         Self::new(status, error.to_string())
     }

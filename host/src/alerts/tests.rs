@@ -86,6 +86,31 @@ async fn an_alert_is_over_when_its_client_says_so() {
 }
 
 #[tokio::test]
+async fn an_old_end_ends_nothing_that_began_later() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.take(posted("a", Some(NOON), Ends::Unsaid)), "fires");
+    assert_eq!(rig.take(posted("a", Some(NOON - 60_000), Ends::At(NOON - 1_000))), "unknown");
+    assert_eq!(rig.take(posted("a", Some(NOON - 7), Ends::At(NOON))), "unknown");
+    rig.now += 1_000;
+    assert_eq!(
+        rig.take(posted("a", Some(NOON - 7), Ends::At(NOON + 500))),
+        "over",
+        "another one that watches the same"
+    );
+}
+
+#[tokio::test]
+async fn of_many_that_began_at_different_times_the_oldest_goes() {
+    let mut rig = Rig::new();
+    for n in 0..limits::ALERT_STARTS as u64 {
+        assert_eq!(rig.take(posted("a", Some(NOON + n), Ends::Unsaid)), "fires");
+    }
+    let verdict = rig.alerts.take(posted("a", Some(NOON + 100), Ends::Unsaid), rig.now, rig.at);
+    assert!(matches!(verdict, Verdict::Fires { replaced: Some(oldest), .. } if oldest.starts == NOON));
+    assert_eq!(rig.alerts.len(), limits::ALERT_STARTS);
+}
+
+#[tokio::test]
 async fn an_alert_that_nobody_posts_again_is_over_after_a_while() {
     let mut rig = Rig::new();
     rig.take(posted("unsaid", Some(NOON), Ends::Unsaid));

@@ -31,6 +31,9 @@ pub enum SilenceError {
     /// Too many.
     #[error("there are {} silences already: expire some", limits::SILENCES)]
     TooMany,
+    /// Too many regular expressions in all of them.
+    #[error("all silences together have {} regular expressions at most: expire some", limits::SILENCE_REGEXES)]
+    TooManyRegexes,
 }
 
 impl Store {
@@ -39,42 +42,41 @@ impl Store {
     /// # Errors
     ///
     /// The store stopped; or there is no such silence, or too many, and then nothing was done.
-    pub async fn silence(
-        &self,
-        wish: SilenceWish,
-    ) -> std::result::Result<std::result::Result<String, SilenceError>, Stopped> {
+    pub async fn silence(&self, wish: SilenceWish) -> std::result::Result<Done, Stopped> {
         self.ask(|done| Command::Silence { wish, done }).await
     }
 }
 
-/// Does it; gives back the silence's id.
-pub(super) fn apply(
-    conn: &Connection,
-    wish: &SilenceWish,
-    now: Millis,
-) -> Result<std::result::Result<String, SilenceError>> {
+/// What became of a wish: the silence's id, or why nothing was done.
+pub(super) type Done = std::result::Result<String, SilenceError>;
+
+/// Does it, in the table and among those that hold or will.
+pub(super) fn apply(conn: &Connection, silences: &mut Silences, wish: &SilenceWish, now: Millis) -> Result<Done> {
     match wish {
-        SilenceWish::Set(silence) => set(conn, silence, now),
-        SilenceWish::Expire(id) => expire(conn, id, now).map(|ended| ended.map(|()| id.clone())),
+        SilenceWish::Set(silence) => set(conn, silences, silence, now),
+        SilenceWish::Expire(id) => expire(conn, silences, id, now),
     }
 }
 
-fn set(conn: &Connection, wanted: &Silence, now: Millis) -> Result<std::result::Result<String, SilenceError>> {
-    if !wanted.id.is_empty() {
-        let Some(there) = find(conn, &wanted.id)? else { return Ok(Err(SilenceError::Unknown(wanted.id.clone()))) };
-        if keeps_its_id(&there, wanted, now) {
-            write(conn, &Silence { starts: effective_start(&there, wanted, now), ..wanted.clone() }, now)?;
-            return Ok(Ok(wanted.id.clone()));
-        }
-        if there.state(now) != State::Expired {
-            end(conn, &there, now)?;
-        }
+fn set(conn: &Connection, silences: &mut Silences, wanted: &Silence, now: Millis) -> Result<Done> {
+    let there = if wanted.id.is_empty() { None } else { find(conn, &wanted.id)? };
+    if there.is_none() && !wanted.id.is_empty() {
+        return Ok(Err(SilenceError::Unknown(wanted.id.clone())));
     }
-    let current: i64 = conn
-        .prepare_cached("SELECT count(*) FROM silences WHERE ends > ?1")?
-        .query_row([int(now)], |row| row.get(0))?;
-    if rows::uint(current) >= limits::SILENCES as u64 {
+    if let Some(there) = there.as_ref().filter(|there| keeps_its_id(there, wanted, now)) {
+        let starts = if there.state(now) == State::Active { there.starts } else { wanted.starts };
+        put(conn, silences, &Silence { starts, ..wanted.clone() }, now)?;
+        return Ok(Ok(wanted.id.clone()));
+    }
+    let (others, regexes) = silences.count_but(&wanted.id, now);
+    if others >= limits::SILENCES {
         return Ok(Err(SilenceError::TooMany));
+    }
+    if regexes + wanted.regexes() > limits::SILENCE_REGEXES {
+        return Ok(Err(SilenceError::TooManyRegexes));
+    }
+    if let Some(there) = there.filter(|there| there.state(now) != State::Expired) {
+        end(conn, silences, &there, now)?;
     }
     conn.prepare_cached(
         "DELETE FROM silences WHERE id IN
@@ -83,7 +85,7 @@ fn set(conn: &Connection, wanted: &Silence, now: Millis) -> Result<std::result::
     .execute(params![int(now), int(limits::SILENCES_OVER as u64)])?;
     let id = new_id();
     // What is over is over: a silence cannot hold back what was told.
-    write(conn, &Silence { id: id.clone(), starts: wanted.starts.max(now), ..wanted.clone() }, now)?;
+    put(conn, silences, &Silence { id: id.clone(), starts: wanted.starts.max(now), ..wanted.clone() }, now)?;
     Ok(Ok(id))
 }
 
@@ -104,24 +106,21 @@ fn keeps_its_id(there: &Silence, wanted: &Silence, now: Millis) -> bool {
     }
 }
 
-fn effective_start(there: &Silence, wanted: &Silence, now: Millis) -> Millis {
-    if there.state(now) == State::Active { there.starts } else { wanted.starts }
-}
-
-fn expire(conn: &Connection, id: &str, now: Millis) -> Result<std::result::Result<(), SilenceError>> {
+fn expire(conn: &Connection, silences: &mut Silences, id: &str, now: Millis) -> Result<Done> {
     let Some(there) = find(conn, id)? else { return Ok(Err(SilenceError::Unknown(id.to_owned()))) };
     if there.state(now) == State::Expired {
         return Ok(Err(SilenceError::Expired(id.to_owned())));
     }
-    end(conn, &there, now).map(Ok)
+    end(conn, silences, &there, now)?;
+    Ok(Ok(id.to_owned()))
 }
 
-fn end(conn: &Connection, silence: &Silence, now: Millis) -> Result<()> {
+fn end(conn: &Connection, silences: &mut Silences, silence: &Silence, now: Millis) -> Result<()> {
     let starts = silence.starts.min(now);
-    write(conn, &Silence { starts, ends: now, ..silence.clone() }, now)
+    put(conn, silences, &Silence { starts, ends: now, ..silence.clone() }, now)
 }
 
-fn write(conn: &Connection, silence: &Silence, now: Millis) -> Result<()> {
+fn put(conn: &Connection, silences: &mut Silences, silence: &Silence, now: Millis) -> Result<()> {
     let matchers: Vec<String> = silence.matchers.iter().map(Matcher::to_string).collect();
     conn.prepare_cached(
         "INSERT INTO silences (id, matchers, starts, ends, created_by, comment, updated) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -136,6 +135,7 @@ fn write(conn: &Connection, silence: &Silence, now: Millis) -> Result<()> {
         silence.comment,
         int(now),
     ])?;
+    silences.put(silence.clone(), now);
     Ok(())
 }
 

@@ -18,6 +18,7 @@ mod migration;
 mod model;
 mod notification;
 mod power;
+mod resolved;
 mod restart;
 mod waiting;
 

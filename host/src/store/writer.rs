@@ -266,8 +266,7 @@ impl Writer {
                     effects.letters.push_back(done);
                 }
                 Command::Silence { wish, .. } => {
-                    effects.silences.push_back(silences::apply(&transaction, wish, now)?);
-                    silences = silences::current(&transaction, now)?;
+                    effects.silences.push_back(silences::apply(&transaction, &mut silences, wish, now)?);
                 }
                 Command::Test { sender, .. } => {
                     effects.tests.push_back(letters::test(&transaction, sender, &self.known, now)?);

@@ -70,8 +70,12 @@ impl Core {
     /// Counts a posted alert if it is new, and closes its group if it was the last one that fired there.
     pub(super) fn post(&mut self, posted: Posted, now: Millis, at: Instant) {
         match self.alerts.take(posted, now, at) {
-            Verdict::Fires { message, starts } => {
+            Verdict::Fires { message, starts, replaced } => {
                 self.join(&message, starts);
+                if let Some(replaced) = replaced {
+                    // Its group goes on with the new one.
+                    self.leave(&replaced.message, now);
+                }
                 let times = Times { first_seen: starts.min(now), ..Times::at(now, 1) };
                 self.count_on_routes((&Arc::new(message), times), now, at);
             }

@@ -9,6 +9,7 @@ use hyper::http::StatusCode;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::super::text::cut;
 use super::{Answer, Head, Outcome, Refusal, Take};
@@ -60,14 +61,15 @@ struct Item {
 /// What an Alertmanager tells a webhook.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Webhook {
+struct Webhook<'a> {
     version: String,
     receiver: Option<String>,
     #[serde(default)]
     truncated_alerts: u64,
     #[serde(default)]
     group_labels: Pairs,
-    alerts: Vec<Item>,
+    #[serde(borrow)]
+    alerts: Vec<&'a RawValue>,
 }
 
 /// The label that names what an alert is about.
@@ -80,10 +82,30 @@ const LEFT_OUT: &str = "AlertsLeftOut";
 /// `POST /api/v2/alerts`: an array of alerts.
 pub(super) fn read(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
     json_only(head)?;
-    let items: Vec<Item> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-    for (index, item) in (0..).zip(items) {
+    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    each(&items, take, |item| {
         let ends = |said: Option<Millis>| said.map_or(Ends::Unsaid, Ends::At);
-        take_item(head, item, index, ends, take);
+        posted(head, item, ends)
+    })
+}
+
+/// Takes one alert after the other, so that a small body cannot stand for very much memory.
+fn each(
+    items: &[&RawValue],
+    take: &mut dyn Take,
+    read: impl Fn(Item) -> Result<Posted, String>,
+) -> Result<(), Refusal> {
+    let most = limits::ALERTS_POSTED;
+    if items.len() > most {
+        let why = format!("more than {most} alerts: send them in several requests");
+        return Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why });
+    }
+    for (index, item) in (0..).zip(items) {
+        let item = serde_json::from_str(item.get()).map_err(|error| format!("not an alert: {error}"));
+        match item.and_then(&read) {
+            Ok(posted) => take.alert(posted),
+            Err(why) => take.refuse(index, why),
+        }
     }
     Ok(())
 }
@@ -91,17 +113,17 @@ pub(super) fn read(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<
 /// The webhook of an Alertmanager, version 4.
 pub(super) fn read_webhook(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
     json_only(head)?;
-    let webhook: Webhook = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+    let webhook: Webhook<'_> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
     if webhook.version != "4" {
         let version: String = webhook.version.chars().take(20).collect();
         return Err(Refusal::bad(format!("version {version:?} is not known here: an Alertmanager's webhook is \"4\"")));
     }
-    for (index, item) in (0..).zip(webhook.alerts) {
+    each(&webhook.alerts, take, |item| {
         // An Alertmanager says what is over, and repeats what goes on after hours only.
         let firing = item.status.as_deref() != Some("resolved");
         let ends = |said: Option<Millis>| if firing { Ends::Told } else { Ends::At(said.unwrap_or(0)) };
-        take_item(head, item, index, ends, take);
-    }
+        posted(head, item, ends)
+    })?;
     if webhook.truncated_alerts > 0 {
         let receiver = webhook.receiver.unwrap_or_default();
         take.alert(left_out(webhook.truncated_alerts, &receiver, webhook.group_labels));
@@ -140,13 +162,6 @@ fn json_only(head: &Head<'_>) -> Result<(), Refusal> {
 
 fn unreadable(error: &serde_json::Error) -> Refusal {
     Refusal::bad(format!("the body is not a list of alerts: {error}"))
-}
-
-fn take_item(head: &Head<'_>, item: Item, index: u64, ends: impl FnOnce(Option<Millis>) -> Ends, take: &mut dyn Take) {
-    match posted(head, item, ends) {
-        Ok(posted) => take.alert(posted),
-        Err(why) => take.refuse(index, why),
-    }
 }
 
 fn posted(head: &Head<'_>, item: Item, ends: impl FnOnce(Option<Millis>) -> Ends) -> Result<Posted, String> {

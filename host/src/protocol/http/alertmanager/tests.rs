@@ -102,7 +102,13 @@ fn a_bad_alert_is_refused_alone_and_a_bad_body_whole() {
     assert_eq!(refused(backwards), "start time must be before end time");
     let one_of_two = posted(r#"[{"labels":{}},{"labels":{"a":"b"}}]"#);
     assert_eq!((one_of_two.alerts.len(), one_of_two.refused.len()), (1, 1));
-    for body in ["", "x", "{}", r#"[{"labels":{"a":1}}]"#, r#"[{"labels":["a"]}]"#, "[1]"] {
+    for body in [r#"[{"labels":{"a":1}}]"#, r#"[{"labels":["a"]}]"#, "[1]"] {
+        assert!(refused(body).starts_with("not an alert: "), "{body}");
+    }
+    let many = format!("[{}]", vec!["{}"; limits::ALERTS_POSTED + 1].join(","));
+    let error = took(read, "application/json", &many).map(|_| ()).expect_err("too many");
+    assert_eq!(error.status, StatusCode::PAYLOAD_TOO_LARGE);
+    for body in ["", "x", "{}", "[1"] {
         let error = took(read, "application/json", body).map(|_| ()).expect_err(body);
         assert_eq!(error.status, StatusCode::BAD_REQUEST, "{body}");
     }
