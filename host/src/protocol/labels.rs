@@ -46,11 +46,28 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// Adds all labels of `base` whose names are not there yet.
+    /// Adds all labels of `base` whose names are not there yet, as far as there is room.
     pub(super) fn add_all<'b: 'a>(&mut self, base: &'b Labels<'_>) {
+        // Both are sorted: going through them side by side costs half of finding a place for each.
+        let mut room = limits::LABELS.saturating_sub(self.pairs.len());
+        let mut merged = Vec::with_capacity(self.pairs.len() + base.pairs.len().min(room));
+        let mut own = std::mem::take(&mut self.pairs).into_iter().peekable();
         for (name, value) in &base.pairs {
-            self.add(name.as_ref(), value.as_ref());
+            while let Some(pair) = own.next_if(|(other, _)| other < name) {
+                merged.push(pair);
+            }
+            if own.peek().is_some_and(|(other, _)| other == name) {
+                continue;
+            }
+            if room == 0 {
+                self.left_out += 1;
+                continue;
+            }
+            room -= 1;
+            merged.push((Cow::Borrowed(name.as_ref()), Cow::Borrowed(value.as_ref())));
         }
+        merged.extend(own);
+        self.pairs = merged;
     }
 
     /// The value of a label, if it is there.
