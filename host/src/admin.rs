@@ -20,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::deliver::Health;
+use crate::deliver::health::State;
 use crate::ingest;
 use crate::limits;
 use crate::message::{Batch, Millis};
-use crate::store::{LookError, Store};
+use crate::store::{LookError, Store, Trouble};
 
 mod answer;
 mod change;
@@ -61,6 +62,18 @@ pub struct Admin {
 }
 
 impl Admin {
+    /// How each sender of the config is doing, and the word for it: a store without any room keeps a sender that is well
+    /// from telling.
+    fn health(&self) -> BTreeMap<String, (Health, &'static str)> {
+        let spent = self.store.trouble() == Some(Trouble::Spent);
+        let word = |health: &Health| match health.state {
+            State::Ready if spent => "no-room",
+            state => state.as_str(),
+        };
+        let now = self.senders.iter().map(|(name, health)| (name.clone(), health.borrow().clone()));
+        now.map(|(name, health)| (name, (health.clone(), word(&health)))).collect()
+    }
+
     /// What there is, in one answer.
     async fn status(&self) -> Result<Status, LookError> {
         let (overview, (bytes, wal_bytes)) =
@@ -76,7 +89,7 @@ impl Admin {
         let live = Live {
             started: self.started,
             ready: probe::reason(self).unwrap_or_else(|| probe::READY.to_owned()),
-            health: self.senders.iter().map(|(name, health)| (name.clone(), health.borrow().clone())).collect(),
+            health: self.health(),
             intake,
         };
         Ok(Status::new(overview, Some(live), StoreSize { path, bytes, wal_bytes, commit: 0 }))

@@ -3,15 +3,16 @@
 //! It knows no connection, no sender and no SQL. The core ([`Core`]) is synchronous and is told the time; the loop around
 //! it waits. **Aggregate first, then journal:** a transaction holds the windows that changed, never the messages.
 
+use std::future::pending;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Episode, sleep_until};
 use crate::limits;
 use crate::message::{Ack, Batch, RouteIndex};
-use crate::store::{Committed, Stopped, Store};
+use crate::store::{Committed, Stopped, Store, Trouble};
 use crate::telemetry::metrics::Metrics;
 
 mod core;
@@ -30,6 +31,8 @@ enum Event {
     AlertsEnd,
     /// It is time to write what changed.
     Write,
+    /// The store found room, or found none any more.
+    Room,
     /// The commit that was under way is on disk, or the store stopped.
     Written(Result<Committed, Stopped>),
 }
@@ -136,6 +139,7 @@ pub async fn run(
         alerts: Episode::default(),
     };
     let mut pace = Pace::new();
+    let mut trouble = store.watch_trouble();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;
     if core.has_changes() {
@@ -146,7 +150,11 @@ pub async fn run(
             return Ok(());
         }
         let due = if writing.is_some() { None } else { pace.due(stopping || core.is_urgent()) };
-        match next_event(&core, &mut batches, &mut writing, due, stopping).await {
+        let full = trouble.borrow_and_update().is_some_and(Trouble::is_full);
+        let takes_in = !stopping && !full && !core.is_full() && !writing.as_ref().is_some_and(Writing::is_stalled);
+        let batches = takes_in.then_some(&mut batches);
+        match next_event(&core, batches, &mut writing, &mut trouble, due, stopping).await {
+            Event::Room => {}
             Event::Batch(Some(batch)) => {
                 core.count(batch, clock.now(), clock.instant());
             }
@@ -154,7 +162,8 @@ pub async fn run(
             Event::AlertsEnd => core.end_alerts(clock.now(), clock.instant()),
             Event::Write => {
                 pace.first_change = None;
-                let (changes, acks) = core.changes();
+                let sweep = if full { limits::FULL_SWEEP_WINDOWS } else { limits::SWEEP_WINDOWS };
+                let (changes, acks) = core.changes(sweep);
                 let store = store.clone();
                 let commit = Box::pin(async move { store.change(changes).await });
                 writing = Some(Writing { commit, acks, since: clock.instant() });
@@ -197,26 +206,31 @@ impl Writing {
     }
 }
 
+/// What comes next; of `batches` only when more may be taken in.
 async fn next_event(
     core: &Core,
-    batches: &mut mpsc::Receiver<Batch>,
+    batches: Option<&mut mpsc::Receiver<Batch>>,
     writing: &mut Option<Writing>,
+    trouble: &mut watch::Receiver<Option<Trouble>>,
     due: Option<Instant>,
     stopping: bool,
 ) -> Event {
     let rings = core.next_ring();
-    let stalled = writing.as_ref().is_some_and(Writing::is_stalled);
-    let takes_in = !stopping && !core.is_full() && !stalled;
+    let takes_in = batches.is_some();
     tokio::select! {
         biased;
-        written = async { match writing { Some(writing) => writing.commit.as_mut().await, None => std::future::pending().await } } => {
+        written = async { match writing { Some(writing) => writing.commit.as_mut().await, None => pending().await } } => {
             Event::Written(written)
         }
+        // Whatever ends the store shows at the next commit.
+        () = async { if trouble.changed().await.is_err() { pending().await } } => Event::Room,
         () = sleep_until(due) => Event::Write,
         () = sleep_until(rings.map(|(at, _)| at)), if !stopping => {
             rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
         }
         () = sleep_until(core.next_end()), if takes_in => Event::AlertsEnd,
-        batch = batches.recv(), if takes_in => Event::Batch(batch),
+        batch = async { match batches { Some(batches) => batches.recv().await, None => pending().await } } => {
+            Event::Batch(batch)
+        }
     }
 }

@@ -123,6 +123,10 @@ pub const SAMPLES: usize = 5;
 pub const SAMPLE_BYTES: usize = 1024;
 /// Windows that one transaction closes when a route's clock rings.
 pub const SWEEP_WINDOWS: usize = 1_000;
+/// The same on a full disk: what one transaction writes must fit into the room that is kept.
+pub const FULL_SWEEP_WINDOWS: usize = 100;
+/// Groups that one notification tells then: the others follow in the next.
+pub const FULL_GROUPS: u32 = 100;
 
 /// Windows that closed by count and wait for the next commit; at this many the engine takes no more messages.
 pub const PENDING_CLOSED: usize = 10_000;
@@ -179,12 +183,14 @@ pub const WAL_BYTES: u64 = 16 * 1024 * 1024;
 pub const HASHED_STORE_BYTES: u64 = 256 * 1024 * 1024;
 /// A larger store is checked after a crash as far as a bounded time allows.
 pub const CHECKED_STORE_BYTES: u64 = 16 * 1024 * 1024;
-/// Room kept on the disk for deliveries: some hundreds of them, while nothing new is taken in.
-pub const RESERVE_BYTES: u64 = 2 * 1024 * 1024;
+/// Room kept on the disk while nothing new is taken in: to close and tell some hundreds of groups with long texts.
+pub const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
 /// What is given up of it at a time: room for a transaction of deliveries, and little for whoever fills the disk.
 pub const RESERVE_STEP_BYTES: u64 = 256 * 1024;
 /// Of `[limits] store` one part in this many is kept for deliveries.
 pub const STORE_RESERVE_PART: u32 = 16;
+/// One part in this many must be free beside that before a full store takes in again.
+pub const STORE_ROOM_PART: u32 = 64;
 
 /// Groups told by one notification when the plugin names no limit of its own.
 pub const NOTIFICATION_GROUPS: u32 = 1_000;

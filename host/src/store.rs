@@ -70,6 +70,7 @@ pub use file::check_place;
 pub use silences::{SilenceError, SilenceWish};
 
 use file::{Opened, Wanted, open_file};
+use full::Fullness;
 use lock::beside;
 use mark::Watch;
 use reserve::Reserve;
@@ -87,9 +88,20 @@ pub enum Trouble {
     /// Somebody else writes the file.
     #[error("is locked by another program")]
     Busy,
-    /// There is no room.
-    #[error("has no room: the disk is full, or `[limits] store` is reached")]
+    /// There is no room for anything new; what is there goes on being told.
+    #[error("has no room: the disk is full, or `[limits] store` is reached; nothing new is taken in")]
     Full,
+    /// Nor is there for telling what is there.
+    #[error("has no room, not even to tell what waits: the disk is full, or `[limits] store` is reached")]
+    Spent,
+}
+
+impl Trouble {
+    /// Whether it is want of room.
+    #[must_use]
+    pub fn is_full(self) -> bool {
+        matches!(self, Self::Full | Self::Spent)
+    }
 }
 
 /// Who is told by which route. Routes without senders count for nobody.
@@ -223,6 +235,8 @@ pub struct Settings {
     pub reserve_bytes: u64,
     /// How large the file may become.
     pub max_bytes: Option<u64>,
+    /// Says whether bytes are refused beside a file; tests have no quota to reach.
+    pub refuses: fn(&Path) -> bool,
     /// Ids of messages that are remembered.
     pub ids: Memory,
     /// Whether a damaged file is moved aside and a new one begun; else it is refused.
@@ -241,6 +255,7 @@ impl Settings {
             queue: u64::MAX,
             reserve_bytes: limits::RESERVE_BYTES,
             max_bytes: None,
+            refuses: full::refuses_bytes,
             ids: Memory::default(),
             replace_damaged: false,
         }
@@ -341,6 +356,7 @@ fn open_with(
         full_pause: settings.full_pause,
         pages,
         reserve,
+        fullness: Fullness::of(settings),
         held: None,
         mark,
         path: settings.path.clone(),
@@ -500,6 +516,12 @@ impl Store {
     #[must_use]
     pub fn trouble(&self) -> Option<Trouble> {
         *self.trouble.borrow()
+    }
+
+    /// The same, to wait for it to change.
+    #[must_use]
+    pub fn watch_trouble(&self) -> watch::Receiver<Option<Trouble>> {
+        self.trouble.clone()
     }
 
     /// SQLite's words when the store has failed.

@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use super::Admin;
 use super::answer::{Answer, Refusal, body};
 use crate::deliver::health::Counts;
-use crate::store::Overview;
+use crate::store::{Overview, Trouble};
 use crate::telemetry::metrics as names;
 use crate::telemetry::metrics::{ByKind, ByOutcome, BySender, Name};
 
@@ -58,6 +58,12 @@ pub(super) async fn answer(admin: &Admin) -> Result<Answer, Refusal> {
     rows(&mut registry, &overview);
     senders(&mut registry, admin);
     admin.store.metrics().register(&mut registry);
+    let full = match admin.store.trouble() {
+        Some(Trouble::Full) => 1,
+        Some(Trouble::Spent) => 2,
+        Some(Trouble::Busy) | None => 0,
+    };
+    gauge(&mut registry, names::STORE_FULL, full);
     gauge(&mut registry, names::STORE_BYTES, sizes.0);
     gauge(&mut registry, names::WAL_BYTES, sizes.1);
     let mut text = String::new();
@@ -125,8 +131,7 @@ fn senders(registry: &mut Registry, admin: &Admin) {
         (Family::<BySender, names::Counter>::default(), Family::<BySender, names::Counter>::default());
     let (failures, health) = (Family::<ByKind, names::Counter>::default(), Family::<Health, Gauge>::default());
     let escalated = Family::<BySender, names::Counter>::default();
-    for (name, seen) in &admin.senders {
-        let seen = seen.borrow().clone();
+    for (name, (seen, word)) in admin.health() {
         let sender = || name.clone();
         let Counts { attempts: begun, resent, delivered, dead, .. } = seen.counts;
         for (outcome, ended) in [("delivered", delivered), ("dead", dead)] {
@@ -138,7 +143,7 @@ fn senders(registry: &mut Registry, admin: &Admin) {
         for (kind, failed) in kinds(&seen.counts) {
             failures.get_or_create(&ByKind { sender: sender(), kind }).inc_by(failed);
         }
-        health.get_or_create(&Health { sender: sender(), health: seen.state.as_str() }).set(1);
+        health.get_or_create(&Health { sender: sender(), health: word }).set(1);
     }
     names::DELIVERIES.register(registry, outcomes);
     names::ATTEMPTS.register(registry, attempts);

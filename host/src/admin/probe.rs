@@ -14,11 +14,15 @@ use crate::message::{Ack, Batch};
 
 /// Whether starting mag again could help: alive when engine and store answer, each look is one small commit.
 ///
-/// A store that waits for room or for another program is alive: a new start would wait too.
+/// A store that waits for room or for another program is alive: a new start would wait too. Without room nothing is
+/// taken in, so the engine is not asked, and whoever asks with a short limit still hears what is the matter.
 pub(super) async fn health(admin: &Admin) -> Answer {
     let dead = |why: &str| text(StatusCode::SERVICE_UNAVAILABLE, why);
     if let Some(error) = admin.store.has_failed() {
         return dead(&format!("the store failed: {error}"));
+    }
+    if let Some(full) = admin.store.trouble().filter(|trouble| trouble.is_full()) {
+        return text(StatusCode::OK, &format!("ok, but the store {full}"));
     }
     match timeout(Duration::from_secs(limits::ADMIN_ALIVE_SECONDS), sign_of_life(admin)).await {
         Ok(true) => text(StatusCode::OK, "ok"),

@@ -409,7 +409,8 @@ pub struct SilencesNamed {
 pub(super) struct Live {
     pub(super) started: Millis,
     pub(super) ready: String,
-    pub(super) health: BTreeMap<String, Health>,
+    /// How each sender of the config is doing, and the word for it.
+    pub(super) health: BTreeMap<String, (Health, &'static str)>,
     pub(super) intake: Intake,
 }
 
@@ -426,9 +427,9 @@ impl Status {
         let mut lines: BTreeMap<String, SenderLine> =
             overview.senders.into_iter().map(|line| (line.name.clone(), line)).collect();
         let mut senders = Vec::new();
-        for (name, health) in live.iter().flat_map(|live| &live.health) {
+        for (name, (health, word)) in live.iter().flat_map(|live| &live.health) {
             let line = lines.remove(name).unwrap_or_else(|| SenderLine { name: name.clone(), ..SenderLine::default() });
-            senders.push(SenderReport::new(line, Some(health), ""));
+            senders.push(SenderReport::new(line, Some(health), word));
         }
         let without = if live.is_some() { "gone" } else { "unknown" };
         senders.extend(lines.into_values().map(|line| SenderReport::new(line, None, without)));
@@ -450,12 +451,12 @@ impl Status {
 }
 
 impl SenderReport {
-    fn new(line: SenderLine, health: Option<&Health>, without: &str) -> Self {
+    fn new(line: SenderLine, health: Option<&Health>, word: &str) -> Self {
         let failed = line.last_failed.map(|(at, code, error)| FailureReport { at: At(at), code, error });
         Self {
             name: line.name,
             plugin: health.map(|health| health.plugin.clone()).filter(|plugin| !plugin.is_empty()),
-            health: health.map_or(without, |health| health.state.as_str()).to_owned(),
+            health: word.to_owned(),
             since: health.map(|health| At(health.since)),
             queue_groups: line.queue_groups,
             queue_messages: line.queue_messages,

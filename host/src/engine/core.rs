@@ -426,9 +426,9 @@ impl Core {
 
     /// What the next transaction holds, and who is to be told when it is on disk.
     ///
-    /// It holds every message that was counted, with its id. Of a long sweep it closes a part: what is left stays open
-    /// for the store.
-    pub fn changes(&mut self) -> (Changes, Vec<Ack>) {
+    /// It holds every message that was counted, with its id. Of a long sweep it closes so many at most: what is left stays
+    /// open for the store.
+    pub fn changes(&mut self, sweep: usize) -> (Changes, Vec<Ack>) {
         let mut changes = Changes {
             closed: std::mem::take(&mut self.closed),
             windows: std::mem::take(&mut self.swept),
@@ -445,15 +445,15 @@ impl Core {
             let running = self.clocks.get(&route).map(|running| Clock { started: running.started, rings });
             changes.clocks.push(SavedClock { route: self.routes.get(route).id.clone(), running });
         }
-        changes.sweep = self.part_of_sweep();
+        changes.sweep = self.part_of_sweep(sweep);
         (changes.alerts, changes.alerts_gone) = self.alerts.changes();
         (changes, std::mem::take(&mut self.acks))
     }
 
-    fn part_of_sweep(&mut self) -> Option<SweepPart> {
+    fn part_of_sweep(&mut self, at_most: usize) -> Option<SweepPart> {
         let sweep = self.sweeps.front_mut()?;
         let number = sweep.number;
-        let closed = sweep.left.drain(..sweep.left.len().min(limits::SWEEP_WINDOWS)).collect();
+        let closed = sweep.left.drain(..sweep.left.len().min(at_most)).collect();
         let whole = sweep.left.is_empty();
         if whole {
             self.sweeps.pop_front();

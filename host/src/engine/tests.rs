@@ -226,18 +226,18 @@ async fn a_commit_during_a_long_sweep_holds_all_that_was_counted() {
         ..Batch::default()
     };
     core.count(batch(0..2_500), NOON, now);
-    drop(core.changes());
+    drop(core.changes(limits::SWEEP_WINDOWS));
     core.count(batch(2_000..2_500), NOON, now);
     let (_, route) = core.next_ring().expect("a clock runs");
     core.ring(route, NOON + 30_000);
     let (progress, _acked) = watch::channel(0);
     let ack = Ack { progress: Arc::new(progress), upto: 1 };
     core.count(Batch { ack: Some(ack), ..Batch::default() }, NOON, now);
-    let (first, acks) = core.changes();
+    let (first, acks) = core.changes(limits::SWEEP_WINDOWS);
     let part = first.sweep.expect("the sweep begins");
     assert_eq!((part.closed.len(), part.whole, acks.len()), (1_000, false, 1));
     assert_eq!((first.windows.len(), first.windows.iter().map(WindowChange::added).sum::<u64>()), (500, 500));
-    assert!(core.changes().0.windows.is_empty(), "the rest of the sweep holds nothing new");
+    assert!(core.changes(limits::SWEEP_WINDOWS).0.windows.is_empty(), "the rest of the sweep holds nothing new");
 }
 
 /// RELIABILITY R1; every protocol answers when its ack is confirmed, and nothing else confirms one.

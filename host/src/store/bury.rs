@@ -25,7 +25,7 @@ pub(super) fn bury(conn: &Connection, sender: &str, now: Millis, moves: &mut Mov
         buried += 1;
     }
     let everything = Freeze { sender: sender.to_owned(), max_groups: u32::MAX, split: true, living: None };
-    while let Some(delivery) = freeze::next(conn, &everything, &HashSet::new(), now, moves)? {
+    while let Some(delivery) = freeze::next(conn, &everything, &HashSet::new(), now, moves, false)? {
         conn.prepare_cached("DELETE FROM attempts WHERE delivery = ?1")?.execute([&delivery.id])?;
         conn.prepare_cached("UPDATE deliveries SET attempt = 0 WHERE id = ?1")?.execute([&delivery.id])?;
         deliveries::end(conn, &delivery.id, "dead", now, Some((&CODE.to_owned(), &error)))?;

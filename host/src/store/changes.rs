@@ -30,6 +30,17 @@ pub struct Changes {
     pub refired: Vec<GroupId>,
 }
 
+impl Changes {
+    /// Whether there are messages or alerts in it that the store does not know; all else only moves rows that are there.
+    pub(super) fn is_new(&self) -> bool {
+        let swept = self.sweep.iter().flat_map(|part| &part.closed);
+        !self.windows.is_empty()
+            || !self.ids.is_empty()
+            || !self.alerts.is_empty()
+            || self.closed.iter().chain(swept).any(|closed| closed.added > 0)
+    }
+}
+
 /// Windows that one ring of a route's clock closed, or a part of them.
 #[derive(Debug)]
 pub struct SweepPart {

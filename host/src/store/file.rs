@@ -10,9 +10,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::damage::Before;
+use super::full::{Fullness, Leaves, is_full};
 use super::mark::{Deed, Mark, Watch};
 use super::reserve::Reserve;
-use super::{OpenError, Recovered, Routing, Settings, damage, full, is_busy, lock, schema, start, wal};
+use super::{OpenError, Recovered, Routing, Settings, damage, is_busy, lock, schema, start, wal};
 use crate::clock;
 
 /// A file that is open and fits.
@@ -58,37 +59,64 @@ pub(super) fn open_file(settings: &Settings, wanted: &Wanted<'_>, watch: &Watch)
     // What is refused is left as it is: SQLite would empty its log at the end. Of an empty log it takes the file away.
     let keeps_log = path.is_some_and(|path| damage::log_bytes(path) > 0);
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keeps_log)?;
-    let mut reserve = None;
+    let mut held_up = HeldUp { settings, fullness: Fullness::of(settings), reserve: None };
     loop {
         match damage::look_at(&conn, path, before, mark.left()) {
-            Err(OpenError::Sqlite(error)) if is_held_up(&error, settings, &mut reserve) => {}
-            looked => break looked.map_err(|error| damage::explain(path, error))?,
+            Err(error) if held_up.can_go_on(&error) => {}
+            looked => break looked.map_err(|error| held_up.explain(error))?,
         }
     }
     mark.unseal()?;
     let (routing, recovered) = loop {
         let settled = settle(&mut conn, settings, watch);
         match settled.and_then(|()| fit(&mut conn, settings, wanted)) {
-            Err(OpenError::Sqlite(error)) if is_held_up(&error, settings, &mut reserve) => {}
-            fitted => break fitted.map_err(|error| damage::explain(path, error))?,
+            Err(error) if held_up.can_go_on(&error) => {}
+            fitted => break fitted.map_err(|error| held_up.explain(error))?,
         }
     };
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     begin(&conn, &mut mark).map_err(|error| damage::explain(path, error.into()))?;
-    let reserve = reserve.unwrap_or_else(|| settings.reserve());
+    let reserve = held_up.reserve.unwrap_or_else(|| settings.reserve());
     Ok(Opened { conn, reserve, mark, routing, recovered })
 }
 
-/// Whether trying again can help: somebody else has the file, or there is room now.
-fn is_held_up(error: &rusqlite::Error, settings: &Settings, reserve: &mut Option<Reserve>) -> bool {
-    // What a start writes is little, and deliveries cannot go on without it.
-    if full::is_full(error) {
-        return reserve.get_or_insert_with(|| settings.reserve()).give();
+/// What a start waits for, or makes room for.
+struct HeldUp<'a> {
+    settings: &'a Settings,
+    fullness: Fullness,
+    /// Once some of it was needed.
+    reserve: Option<Reserve>,
+}
+
+impl HeldUp<'_> {
+    /// Whether trying again can help: somebody else has the file, or there is room now.
+    fn can_go_on(&mut self, error: &OpenError) -> bool {
+        if self.is_full(error) {
+            // What a start writes is little, and deliveries cannot go on without it.
+            return self.reserve.get_or_insert_with(|| self.settings.reserve()).give(Leaves::Nothing);
+        }
+        let is_busy = matches!(error, OpenError::Sqlite(error) if is_busy(error));
+        if is_busy {
+            tracing::warn!("the store is locked by another program; waiting until it can be written");
+        }
+        is_busy
     }
-    if is_busy(error) {
-        tracing::warn!("the store is locked by another program; waiting until it can be written");
+
+    fn is_full(&self, error: &OpenError) -> bool {
+        match error {
+            OpenError::Sqlite(error) => self.fullness.is(error),
+            OpenError::File { source, .. } => is_full(source),
+            _ => false,
+        }
     }
-    is_busy(error)
+
+    /// Says it for a person.
+    fn explain(&self, error: OpenError) -> OpenError {
+        match self.settings.path.as_deref() {
+            Some(path) if self.is_full(&error) => OpenError::Full { path: path.display().to_string() },
+            path => damage::explain(path, error),
+        }
+    }
 }
 
 /// Makes certain that what the file holds is on the disk, before anything is added to it.

@@ -12,6 +12,7 @@ use super::ledger::{Moves, Term};
 use super::rows::{self, GROUP_COLUMNS, int};
 use super::{Delivery, Freeze, deliveries, receipts};
 use crate::clock::as_millis;
+use crate::limits;
 use crate::message::{Group, Millis};
 
 /// Entries that may be frozen now: their sweep is whole, their group is in no delivery that is still under way, and that a
@@ -23,18 +24,20 @@ const READY: &str = "sender = ?1 AND group_id NOT IN (
     WHERE q.sender = ?1 AND q.group_id = queue.group_id AND q.resolved = 0))";
 
 /// The next delivery of a sender, with its attempt begun: one that is queued already, else one made of what is ready in
-/// the queue; `None` when there is neither.
+/// the queue, of fewer groups where room is `scarce`; `None` when there is neither.
 pub(super) fn next(
     conn: &Connection,
     freeze: &Freeze,
     sweeping: &HashSet<u64>,
     now: Millis,
     moves: &mut Moves,
+    scarce: bool,
 ) -> Result<Option<Delivery>> {
     if let Some(queued) = deliveries::next_queued(conn, freeze, now)? {
         return Ok(Some(queued));
     }
-    let mut picked = pick(conn, freeze, sweeping)?;
+    let less = Freeze { max_groups: freeze.max_groups.min(limits::FULL_GROUPS), split: true, ..freeze.clone() };
+    let mut picked = pick(conn, if scarce { &less } else { freeze }, sweeping)?;
     let Some(first) = picked.first_mut() else { return Ok(None) };
     let mut delivery = Delivery::begin(super::new_delivery_id(now), freeze.sender.clone(), now);
     if let (Some(repeat_after), Some(group)) = (freeze.living, &mut first.told) {

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
+use super::full::Leaves;
 use crate::limits;
 
 /// The file, and how much of it is left.
@@ -36,9 +37,14 @@ impl Reserve {
         self.left >= self.whole
     }
 
-    /// Gives a step of it to whoever writes first; `false` when nothing is left.
-    pub(super) fn give(&mut self) -> bool {
-        if self.left == 0 {
+    /// Gives a step of it to whoever writes first; `false` when nothing is left of what may be given.
+    pub(super) fn give(&mut self, leaves: Leaves) -> bool {
+        let stays = match leaves {
+            Leaves::All => self.whole,
+            Leaves::Half => self.whole / 2,
+            Leaves::Nothing => 0,
+        };
+        if self.left <= stays {
             return false;
         }
         let left = self.left.saturating_sub(limits::RESERVE_STEP_BYTES);
@@ -52,7 +58,7 @@ impl Reserve {
         if self.is_whole() {
             return true;
         }
-        match self.fill() {
+        match self.fill(self.whole) {
             Ok(()) => {
                 self.left = self.whole;
                 true
@@ -67,12 +73,21 @@ impl Reserve {
         }
     }
 
-    fn fill(&self) -> io::Result<()> {
+    /// Whether there is a little room beside it: without that, what is taken in next would only find the disk full again.
+    pub(super) fn has_more(&self) -> bool {
+        if self.whole == 0 {
+            return true;
+        }
+        let tried = self.fill(self.left + limits::RESERVE_STEP_BYTES);
+        tried.and_then(|()| File::options().write(true).open(&self.path)?.set_len(self.left)).is_ok()
+    }
+
+    fn fill(&self, whole: u64) -> io::Result<()> {
         let mut file = File::options().write(true).create(true).truncate(false).open(&self.path)?;
         file.set_len(self.left)?;
         io::Seek::seek(&mut file, io::SeekFrom::Start(self.left))?;
         let mut step = vec![0; 64 * 1024];
-        let mut missing = self.whole - self.left;
+        let mut missing = whole.saturating_sub(self.left);
         while missing > 0 {
             // Bytes that no file system stores as a hole or makes smaller.
             fastrand::fill(&mut step);
@@ -101,12 +116,19 @@ mod tests {
         let mut reserve = Reserve::at(path.clone(), whole);
         assert!(reserve.is_whole());
         assert_eq!(size(), whole);
-        assert!(reserve.give() && !reserve.is_whole());
+        assert!(reserve.give(Leaves::Nothing) && !reserve.is_whole());
         assert_eq!(size(), limits::RESERVE_STEP_BYTES + 1);
-        assert!(reserve.give() && reserve.give() && !reserve.give(), "three steps and no more");
+        assert!(
+            reserve.give(Leaves::Nothing) && reserve.give(Leaves::Nothing) && !reserve.give(Leaves::Nothing),
+            "three steps and no more"
+        );
         assert_eq!(size(), 0);
         assert!(reserve.restore() && reserve.is_whole());
         assert_eq!(size(), whole);
+        assert!(reserve.give(Leaves::Half) && !reserve.give(Leaves::All));
+        assert!(!reserve.give(Leaves::Half), "half of it is for what is there already");
+        assert!(reserve.has_more());
+        assert_eq!(size(), limits::RESERVE_STEP_BYTES + 1, "what was tried is gone");
     }
 
     #[test]
@@ -114,7 +136,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("mag.db.reserve");
         let mut former = Reserve::at(path.clone(), limits::RESERVE_BYTES);
-        former.give();
+        former.give(Leaves::Nothing);
         assert!(Reserve::at(path, limits::RESERVE_BYTES).is_whole());
     }
 
@@ -122,6 +144,6 @@ mod tests {
     fn a_place_where_it_cannot_be_made_is_no_reason_to_stop() {
         let folder = tempfile::tempdir().expect("a folder");
         let mut reserve = Reserve::at(folder.path().join("no/such/folder/reserve"), 1_000);
-        assert!(reserve.is_whole() && !reserve.give() && reserve.restore());
+        assert!(reserve.is_whole() && !reserve.give(Leaves::Nothing) && reserve.restore());
     }
 }

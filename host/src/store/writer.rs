@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::full::{HELD_PAUSE, Held, is_full};
+use super::full::{Fullness, HELD_PAUSE, Held, Leaves};
 use super::ledger::Moves;
 use super::mark::Mark;
 use super::reserve::Reserve;
@@ -80,6 +81,7 @@ pub(super) struct Writer {
     /// Pages that the file may have, if it has a bound.
     pub(super) pages: Option<u32>,
     pub(super) reserve: Reserve,
+    pub(super) fullness: Fullness,
     /// Commands that wait for room on the disk.
     pub(super) held: Option<Held>,
     /// How far the store came, outside of it.
@@ -157,10 +159,16 @@ impl Writer {
             batch.push(commands.blocking_recv()?);
         }
         loop {
-            while batch.len() < limits::STORE_GROUP_COMMIT
-                && let Ok(next) = commands.try_recv()
-            {
-                batch.push(next);
+            let mut gone = false;
+            while batch.len() < limits::STORE_GROUP_COMMIT && !gone {
+                match commands.try_recv() {
+                    Ok(next) => batch.push(next),
+                    Err(TryRecvError::Empty) => break,
+                    Err(TryRecvError::Disconnected) => gone = true,
+                }
+            }
+            if gone && batch.is_empty() && !self.holds() {
+                return None;
             }
             if !batch.is_empty() || self.retry_due() {
                 return Some(self.arm(batch));
@@ -190,11 +198,15 @@ impl Writer {
         rest
     }
 
-    /// Tries until it is on disk, as long as the file is busy; `None` when there is no room for it.
-    pub(super) fn commit(&mut self, batch: &[Command]) -> rusqlite::Result<Option<(Effects, Duration)>> {
+    /// Tries until it is on disk, as long as the file is busy; `None` when there is no room for it that it may take.
+    pub(super) fn commit(
+        &mut self,
+        batch: &[Command],
+        leaves: Leaves,
+    ) -> rusqlite::Result<Option<(Effects, Duration)>> {
         let first = self.clock.instant();
         let mut said = false;
-        self.set_bound(batch)?;
+        self.set_bound(leaves)?;
         loop {
             let begun = self.clock.instant();
             match self.transaction(batch) {
@@ -205,8 +217,12 @@ impl Writer {
                     self.mark.committed(effects.seq);
                     return Ok(Some((effects, begun.elapsed())));
                 }
-                Err(error) if is_full(&error) => {
-                    self.trouble.send_replace(Some(Trouble::Full));
+                Err(error) if self.fullness.is(&error) => {
+                    self.trouble.send_if_modified(|trouble| {
+                        let known = trouble.is_some_and(Trouble::is_full);
+                        trouble.get_or_insert(Trouble::Full);
+                        !known
+                    });
                     return Ok(None);
                 }
                 Err(error) if !is_busy(&error) => return Err(error),
@@ -228,6 +244,7 @@ impl Writer {
 
     fn transaction(&mut self, batch: &[Command]) -> rusqlite::Result<Effects> {
         let now = self.clock.now();
+        let scarce = self.trouble.borrow().is_some_and(Trouble::is_full);
         let transaction = self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut effects = Effects { seq: start::next_commit(&transaction)?, ..Effects::default() };
         let mut moves = Moves::default();
@@ -282,7 +299,7 @@ impl Writer {
         woken.sort_unstable();
         woken.dedup();
         for (wish, _) in woken.iter().filter_map(|sender| self.armed.get(sender)) {
-            effects.frozen.extend(freeze::next(&transaction, wish, &sweeping, now, &mut moves)?);
+            effects.frozen.extend(freeze::next(&transaction, wish, &sweeping, now, &mut moves, scarce)?);
             room.taken_from(&wish.sender);
         }
         moves.write(&transaction)?;

@@ -97,13 +97,18 @@ pub const RESENDS: Name = Name(
 pub const COMMITS: Name = Name("mag_commit_duration_seconds", "How long each commit to the store took");
 /// History.
 pub const TRIMMED: Name = Name("mag_store_trimmed_rows", "Rows of old history that were forgotten");
+/// Room.
+pub const STORE_FULL: Name = Name(
+    "mag_store_full",
+    "1 while nothing new is taken in for want of room, 2 while nothing can be told either, else 0",
+);
 /// The file.
 pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file");
 /// Its log.
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 31] = [
+pub const ALL: [Name; 32] = [
     BUILD,
     PROCESS_START,
     MESSAGES,
@@ -133,6 +138,7 @@ pub const ALL: [Name; 31] = [
     RESENDS,
     COMMITS,
     TRIMMED,
+    STORE_FULL,
     STORE_BYTES,
     WAL_BYTES,
 ];

@@ -97,7 +97,7 @@ async fn ids_are_on_disk_with_their_counts_while_a_sweep_goes_on() {
     let (_, route) = core.next_ring().expect("a clock runs");
     core.ring(route, NOON + 30_000);
     core.count(batch(&[named(1, 2), named(2, 2)]), NOON, now);
-    let (first, _) = core.changes();
+    let (first, _) = core.changes(limits::SWEEP_WINDOWS);
     assert_eq!(first.ids.iter().map(|saved| saved.id.as_str()).collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(first.windows.iter().map(WindowChange::added).sum::<u64>(), 2_500 + 2 + 2);
 }

@@ -111,7 +111,7 @@ fn nothing_more_is_taken_while_the_store_has_more_closed_groups_to_take_than_may
             core.ring(route, NOON + 30_000);
         }
         assert!(core.is_full());
-        drop(core.changes());
+        drop(core.changes(limits::SWEEP_WINDOWS));
         assert!(!core.is_full());
     });
 }

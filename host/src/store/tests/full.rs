@@ -2,10 +2,15 @@
 
 use super::*;
 
-/// A store that may have 400 KB; SQLite says of a bound what it says of a full disk.
+/// A store that may have 400 KB.
 fn small(path: &Path) -> Rig {
+    bounded(path, 400_000)
+}
+
+/// A store that may have so many bytes; SQLite says of a bound what it says of a full disk.
+fn bounded(path: &Path, bytes: u64) -> Rig {
     let settings =
-        Settings { max_bytes: Some(400_000), full_pause: Duration::from_millis(10), ..Settings::new(Some(path)) };
+        Settings { max_bytes: Some(bytes), full_pause: Duration::from_millis(10), ..Settings::new(Some(path)) };
     Rig::with(&settings, &[("root", &["console"])], &["console"], clock::Clock::derived(NOON))
 }
 
@@ -116,4 +121,98 @@ async fn a_store_that_was_stopped_without_room_goes_on_with_it_at_the_next_start
     rig.running.wait();
     balanced(&path);
     assert_eq!(number(&path, "SELECT count(*) FROM queue"), i64::from(before + 1));
+}
+
+/// Opens windows with texts of 1 KB.
+fn opening(rows: std::ops::Range<i64>) -> Changes {
+    let open = |row| {
+        let group = group("root", &format!("{row} {}", "y".repeat(1_000)), 2);
+        let window = Window {
+            row,
+            group: group.id,
+            route: crate::message::RouteIndex(0),
+            shared: message(&group.text),
+            count: 2,
+            saved: 0,
+            first_seen: NOON,
+            last_seen: NOON,
+            opened: NOON,
+            samples: Vec::new(),
+            reshaped: false,
+        };
+        WindowChange::Opened { route: "root".into(), window: Box::new(window) }
+    };
+    Changes { windows: rows.map(open).collect(), ..Changes::default() }
+}
+
+/// Closes one of them, of which the store knows all.
+fn closing_known(row: i64) -> Changes {
+    let group = group("root", &format!("{row} {}", "y".repeat(1_000)), 2);
+    Changes { closed: vec![Closed { row, added: 0, group }], ..Changes::default() }
+}
+
+#[tokio::test]
+async fn without_room_windows_that_the_store_knows_close_and_are_told() {
+    let (_folder, path) = file();
+    let rig = bounded(&path, 2_000_000);
+    rig.store.change(opening(1..4)).await.expect("there is room");
+    while rig.store.trouble().is_none() {
+        // The last of these goes into the room that is kept, which is more than it takes.
+        let first = number(&path, "SELECT max(id) + 1 FROM windows");
+        rig.store.change(opening(first..first + 20)).await.expect("it is written all the same");
+    }
+    assert_eq!(rig.store.trouble(), Some(Trouble::Full));
+    for row in 1..4 {
+        rig.store.change(closing_known(row)).await.expect("it is written");
+        let delivery = rig.next("console").await.expect("it is told");
+        assert_eq!(delivery.groups.len(), 1);
+        rig.finish(&delivery, delivered()).await;
+    }
+    assert_eq!(rig.store.trouble(), Some(Trouble::Full), "all that while");
+    let store = rig.store.clone();
+    let waits = tokio::spawn(async move { store.change(closing(vec![large(1), large(2), large(3)])).await });
+    passed(&rig, 3).await;
+    assert!(!waits.is_finished(), "something new that is larger than the room that is kept");
+    let after = closing_known(4);
+    let store = rig.store.clone();
+    let behind = tokio::spawn(async move { store.change(after).await });
+    passed(&rig, 3).await;
+    assert!(!behind.is_finished(), "what the engine says stays in its order");
+    balanced(&path);
+}
+
+#[tokio::test]
+async fn a_quota_that_refuses_bytes_is_waited_for_like_a_full_disk() {
+    let (_folder, path) = file();
+    let fs = faultfs::FaultFs::register();
+    let settings = Settings {
+        vfs: Some(fs.name().to_owned()),
+        full_pause: Duration::from_millis(10),
+        refuses: |_beside| true,
+        ..Settings::new(Some(&path))
+    };
+    let rig = Rig::with(&settings, &[("root", &["console"])], &["console"], clock::Clock::derived(NOON));
+    let refused = faultfs::Fault { trouble: faultfs::Trouble::WriteError, nth: 1, lasting: true };
+    fs.set(Some(refused));
+    let store = rig.store.clone();
+    let waits = tokio::spawn(async move { store.change(closing(vec![group("root", "a", 3)])).await });
+    let mut trouble = rig.store.watch_trouble();
+    trouble.wait_for(|trouble| *trouble == Some(Trouble::Full)).await.expect("the store runs");
+    assert!(fs.fired() > 0 && !waits.is_finished());
+    fs.set(None);
+    waits.await.expect("the task ends").expect("it is written when bytes are taken again");
+    trouble.wait_for(Option::is_none).await.expect("the store runs");
+    rig.stop();
+    balanced(&path);
+}
+
+#[test]
+fn a_place_that_takes_bytes_is_not_full() {
+    let (folder, path) = file();
+    assert!(!crate::store::full::refuses_bytes(&path));
+    assert!(
+        !crate::store::full::refuses_bytes(&folder.path().join("no/such/folder/mag.db")),
+        "another error is another error"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).expect("a folder").count(), 0, "nothing is left of the try");
 }
