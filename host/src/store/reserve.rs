@@ -47,7 +47,7 @@ impl Reserve {
         if self.left <= stays {
             return false;
         }
-        let left = self.left.saturating_sub(limits::RESERVE_STEP_BYTES);
+        let left = self.left.saturating_sub(limits::RESERVE_STEP_BYTES).max(stays);
         let cut = File::options().write(true).open(&self.path).and_then(|file| file.set_len(left));
         self.left = if cut.is_ok() { left } else { 0 };
         cut.is_ok()
