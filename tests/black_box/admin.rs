@@ -134,13 +134,17 @@ fn a_store_without_room_is_alive_but_not_ready_and_can_be_looked_at() {
     for n in 0..1_500 {
         wire.writes(&ndjson(&[&format!("{n} {}", "x".repeat(1_000))]));
     }
-    let why = "the store has no room: the disk is full, or `[limits] store` is reached";
-    admin.gets("/readyz", |ready| (ready.status == 503 && ready.body == format!("not ready: {why}\n")).then_some(()));
-    assert_eq!((admin.get("/healthz").status, admin.get("/healthz").body), (200, format!("ok, but {why}\n")));
+    let why = "the store has no room";
+    admin.gets("/readyz", |ready| {
+        (ready.status == 503 && ready.body.starts_with(&format!("not ready: {why}"))).then_some(())
+    });
+    let health = admin.get("/healthz");
+    assert!(health.status == 200 && health.body.starts_with(&format!("ok, but {why}")), "{health:?}");
     for path in ["/", "/metrics", "/api/v1/status", "/api/v1/store", "/api/v1/dlq"] {
         assert_eq!(admin.get(path).status, 200, "{path}");
     }
-    assert_eq!(admin.get("/api/v1/status").json()["ready"], why);
+    let status = admin.get("/api/v1/status").json();
+    assert!(status["ready"].as_str().is_some_and(|ready| ready.starts_with(why)), "{status}");
     mag.crashes();
 }
 
