@@ -126,7 +126,7 @@ pub const SWEEP_WINDOWS: usize = 1_000;
 /// The same on a full disk: what one transaction writes must fit into the room that is kept.
 pub const FULL_SWEEP_WINDOWS: usize = 100;
 /// Groups that one notification tells then: the others follow in the next.
-pub const FULL_GROUPS: u32 = 100;
+pub const FULL_GROUPS: usize = 100;
 
 /// Windows that closed by count and wait for the next commit; at this many the engine takes no more messages.
 pub const PENDING_CLOSED: usize = 10_000;

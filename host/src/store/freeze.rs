@@ -36,8 +36,7 @@ pub(super) fn next(
     if let Some(queued) = deliveries::next_queued(conn, freeze, now)? {
         return Ok(Some(queued));
     }
-    let less = Freeze { max_groups: freeze.max_groups.min(limits::FULL_GROUPS), split: true, ..freeze.clone() };
-    let mut picked = pick(conn, if scarce { &less } else { freeze }, sweeping)?;
+    let mut picked = pick(conn, freeze, sweeping, if scarce { limits::FULL_GROUPS } else { usize::MAX })?;
     let Some(first) = picked.first_mut() else { return Ok(None) };
     let mut delivery = Delivery::begin(super::new_delivery_id(now), freeze.sender.clone(), now);
     if let (Some(repeat_after), Some(group)) = (freeze.living, &mut first.told) {
@@ -74,7 +73,7 @@ struct Picked {
     told: Option<Group>,
 }
 
-fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<Vec<Picked>> {
+fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>, at_most: usize) -> Result<Vec<Picked>> {
     let sql = format!("SELECT {GROUP_COLUMNS}, id, sweep FROM queue WHERE {READY} ORDER BY {ORDER}, id");
     let mut statement = conn.prepare_cached(&sql)?;
     let mut rows = statement.query([&freeze.sender])?;
@@ -82,7 +81,9 @@ fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>) -> Result<V
     let (max_groups, split) = if freeze.living.is_some() { (1, true) } else { (freeze.max_groups, freeze.split) };
     let mut picked = Vec::new();
     let mut filling = Filling::new(max_groups);
-    while let Some(row) = rows.next()? {
+    while picked.len() < at_most
+        && let Some(row) = rows.next()?
+    {
         if sweeping.contains(&rows::read_uint(row, 15)?) {
             continue;
         }
