@@ -1,12 +1,13 @@
 //! The lock that keeps a second mag out, and the names of the files beside the database.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use super::OpenError;
+use super::full::is_full;
 
 /// How often the lock is tried again…
 const LOCK_TRIES: u32 = 3;
@@ -69,7 +70,30 @@ pub(super) fn take(path: &Path) -> Result<Lock, OpenError> {
         }
         Err(TryLockError::Error(source)) => return Err(file_error(source)),
     }
-    file.set_len(0).and_then(|()| file.rewind()).map_err(file_error)?;
-    writeln!(file, "{}", std::process::id()).map_err(file_error)?;
+    name_holder(&mut file).map_err(file_error)?;
     Ok(Lock { _file: file, path: lock_path, made })
+}
+
+/// Says who holds it; where there is no room for that, it is held all the same.
+fn name_holder(file: &mut File) -> io::Result<()> {
+    let name = format!("{}\n", std::process::id());
+    // Over the former name, whose room is there.
+    match file.rewind().and_then(|()| file.write_all(name.as_bytes())) {
+        Err(error) if is_full(&error) => {
+            tracing::debug!(%error, "cannot say who holds the store");
+            Ok(())
+        }
+        written => written.and_then(|()| file.set_len(name.len() as u64)),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_keeps_nobody_from_holding_a_store() {
+        let mut full = File::options().write(true).open("/dev/full").expect("a device");
+        name_holder(&mut full).expect("it is held");
+    }
 }

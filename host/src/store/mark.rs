@@ -7,6 +7,7 @@
 //! - It is written after the commit's sync returned, so that it is never ahead of the store, only behind.
 //! - The hash is of a file that is synced, and is taken back, and that synced, before anything writes the store again.
 //! - A line that is torn or flipped does not fit its sum, and says nothing.
+//! - On a full disk it falls behind, or is taken away: the store goes on, and less is known at the next start.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::OpenError;
+use super::full::is_full;
 use crate::limits;
 
 /// What a former run left.
@@ -164,7 +166,7 @@ impl Mark {
         let path = database.map(|database| super::lock::beside(database, ".mark"));
         let mut mark = Self { path, file: None, left: None, watch };
         if let Some(path) = &mark.path {
-            match fs::read(path) {
+            match read(path) {
                 Ok(bytes) => mark.left = Left::read(&String::from_utf8_lossy(&bytes)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(mark.error(source)),
@@ -182,21 +184,18 @@ impl Mark {
     pub(super) fn unseal(&mut self) -> Result<(), OpenError> {
         let Some(left) = self.left.as_mut().filter(|left| left.stopped.is_some()) else { return Ok(()) };
         left.stopped = None;
-        let written = self.write().and_then(|()| self.sync());
-        written.map_err(|source| self.error(source))
+        let unsealed = match self.write().and_then(|()| self.sync()) {
+            // To remove it takes no room, and a mark that is gone accuses nobody.
+            Err(error) if is_full(&error) => self.remove(),
+            written => written,
+        };
+        unsealed.map_err(|source| self.error(source))
     }
 
     /// There is no store that it could be the mark of.
     pub(super) fn forget(&mut self) -> Result<(), OpenError> {
         self.left = None;
-        let Some(path) = &self.path else { return Ok(()) };
-        let removed = match fs::remove_file(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            removed => removed.and_then(|()| sync_folder(path)),
-        };
-        removed.map_err(|source| self.error(source))?;
-        (self.watch)(Deed::MarkRemoved, &[]);
-        Ok(())
+        self.remove().map_err(|source| self.error(source))
     }
 
     /// From now on the store runs. Where this cannot be written, less is known at the next start, and nothing is wrong.
@@ -244,6 +243,17 @@ impl Mark {
         Ok(())
     }
 
+    fn remove(&mut self) -> io::Result<()> {
+        self.file = None;
+        let Some(path) = &self.path else { return Ok(()) };
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            removed => removed.and_then(|()| sync_folder(path))?,
+        }
+        (self.watch)(Deed::MarkRemoved, &[]);
+        Ok(())
+    }
+
     fn sync(&self) -> io::Result<()> {
         if let Some(file) = &self.file {
             file.sync_all()?;
@@ -255,6 +265,15 @@ impl Mark {
     fn error(&self, source: io::Error) -> OpenError {
         OpenError::File { path: self.path.as_deref().unwrap_or(Path::new("")).display().to_string(), source }
     }
+}
+
+/// More than a line.
+const READ_BYTES: u64 = 4 * 1024;
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(READ_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The file, and whether it is new.
@@ -297,6 +316,28 @@ mod tests {
             bytes[at] ^= 1 << bit;
             assert_eq!(Left::read(&String::from_utf8_lossy(&bytes)), None, "bit {bit} of byte {at}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_room_what_an_orderly_stop_left_is_taken_away_before_the_store_is_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = folder.path().join("mag.db");
+        fs::write(&database, "abc").expect("a file");
+        let read = || Mark::beside(Some(&database), Arc::new(|_deed, _bytes| {})).expect("it reads");
+        let mut former = read();
+        former.begin(7, 41);
+        former.stopped(&database).expect("there is room");
+        let mut mark = read();
+        assert!(mark.left().is_some_and(|left| left.stopped.is_some()));
+        let path = crate::store::beside(&database, ".mark");
+        fs::remove_file(&path).expect("it is there");
+        std::os::unix::fs::symlink("/dev/full", &path).expect("a link");
+        mark.unseal().expect("a full disk is no reason not to start");
+        assert!(fs::symlink_metadata(&path).is_err(), "nothing says any more how the store was left");
+        mark.committed(42);
+        let left = Left { store: 7, commit: 42, stopped: None };
+        assert_eq!(read().left(), Some(&left), "when there is room it is made again");
     }
 
     #[test]

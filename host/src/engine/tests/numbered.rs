@@ -77,7 +77,7 @@ impl Side {
 
     fn commit(&mut self) {
         while self.core.has_changes() {
-            let (changes, _) = self.core.changes();
+            let (changes, _) = self.core.changes(limits::SWEEP_WINDOWS);
             for change in &changes.windows {
                 *self.written.entry(change.row()).or_default() += change.added();
             }
@@ -192,7 +192,7 @@ async fn what_nobody_can_name_any_more_is_let_go() {
     };
     let (_, route) = core.next_ring().expect("a clock runs");
     core.ring(route, NOON + 30_000);
-    drop(core.changes());
+    drop(core.changes(limits::SWEEP_WINDOWS));
     core.forget_gone();
     assert!(message.upgrade().is_some(), "its number may come again");
     drop(numbers);

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use rusqlite::OpenFlags;
+
 use super::*;
 
 /// What of a store is copied, and all but the last damaged.
@@ -226,6 +228,33 @@ async fn an_older_copy_is_refused_as_long_as_the_mark_knows_of_later_commits() {
     let rig = Rig::simple(Some(&path));
     assert_eq!(rig.next("console").await.expect("it goes on").groups[0].count, 3);
     rig.stop();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_mark_that_finds_no_room_fails_no_store_and_accuses_none() {
+    let (_folder, path) = file();
+    let mark = path.with_extension("db.mark");
+    let rig = Rig::with(&settings(&path), BOTH, &["console", "hook"], clock::Clock::derived(NOON));
+    rig.close(vec![group("root", "before", 3)]).await;
+    let behind = fs::read(&mark).expect("it is there");
+    rig.stop();
+    fs::remove_file(&mark).expect("it is there");
+    std::os::unix::fs::symlink("/dev/full", &mark).expect("a link");
+    for n in 1..4 {
+        let rig = Rig::with(&settings(&path), BOTH, &["console", "hook"], clock::Clock::derived(NOON));
+        rig.close(vec![group("root", "without room", n)]).await;
+        assert_eq!((rig.store.has_failed(), rig.store.trouble()), (None, None));
+        rig.stop();
+    }
+    fs::remove_file(&mark).expect("it is there");
+    // What it was before there was no room, whole and torn.
+    for left in [&behind[..], &behind[..20]] {
+        fs::write(&mark, left).expect("it is written");
+        Rig::with(&settings(&path), BOTH, &["console", "hook"], clock::Clock::derived(NOON)).stop();
+        balanced(&path);
+    }
+    assert_eq!(number(&path, "SELECT sum(count) FROM queue"), 2 * (3 + 1 + 2 + 3), "by both senders");
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ fn opening(rows: std::ops::Range<i64>) -> Changes {
             row,
             group: group.id,
             route: crate::message::RouteIndex(0),
-            shared: message(&group.text),
+            shared: message(&group.text).into(),
             count: 2,
             saved: 0,
             first_seen: NOON,
