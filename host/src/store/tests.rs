@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
+
 use super::*;
 use crate::group::{Window, group_id};
 use crate::matcher::Field;

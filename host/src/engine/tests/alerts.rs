@@ -150,7 +150,7 @@ async fn alerts_past_the_limit_count_each_time() {
         let alerts = vec![posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)];
         core.count(Batch { alerts, ..Batch::default() }, NOON, Instant::now());
     }
-    let (changes, _) = core.changes();
+    let (changes, _) = core.changes(limits::SWEEP_WINDOWS);
     let counts: Vec<u64> = changes.windows.iter().map(WindowChange::added).collect();
     assert_eq!((counts, changes.alerts.len()), (vec![1, 3], 1));
     assert_eq!((core.take_noticed().refreshed, changes.alerts_gone.len()), (2, 0));

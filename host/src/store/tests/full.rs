@@ -139,6 +139,7 @@ fn opening(rows: std::ops::Range<i64>) -> Changes {
             opened: NOON,
             samples: Vec::new(),
             reshaped: false,
+            resolved: None,
         };
         WindowChange::Opened { route: "root".into(), window: Box::new(window) }
     };
