@@ -1,6 +1,6 @@
 //! The measured processes: how they are built, started, watched and ended.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -8,13 +8,16 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use mag_testkit::process::{Home, Mag, cpu_seconds};
+use mag_testkit::process::{Home, Mag, Use, cpu_seconds};
 use mag_testkit::wait_for;
+use tempfile::TempDir;
 
 /// How long mag may take to come to rest.
 const START_LIMIT: Duration = Duration::from_secs(120);
-/// At rest: no tick of CPU for this long.
+/// At rest: hardly any CPU for this long.
 const REST: Duration = Duration::from_millis(300);
+/// That much.
+const AT_REST_SECONDS: f64 = 0.005;
 
 /// What mag runs on: nothing is told during the measurement, so that taking in is all it does.
 const CONFIG: &str = r#"
@@ -60,18 +63,32 @@ pub(crate) struct Measured {
 impl Measured {
     /// Starts mag and waits until it listens and rests.
     pub(crate) fn start(binary: &Path) -> anyhow::Result<Self> {
+        Self::start_with(binary, "")
+    }
+
+    /// The same, with more in its config.
+    pub(crate) fn start_with(binary: &Path, config: &str) -> anyhow::Result<Self> {
         let home = Home::new(binary, None)?;
-        home.configure(CONFIG)?;
-        let mag = home.start()?;
-        let mut before = mag.cpu_seconds()?;
+        home.configure(&format!("{CONFIG}\n{config}"))?;
+        let this = Self { mag: home.start()?, _home: home };
+        this.rests()?;
+        Ok(this)
+    }
+
+    /// Waits until mag has nothing to do.
+    pub(crate) fn rests(&self) -> anyhow::Result<()> {
+        let mut before = self.cpu_seconds()?;
         wait_for("mag to come to rest", START_LIMIT, || {
             sleep(REST);
-            let used = mag.cpu_seconds()? - before;
+            let used = self.cpu_seconds()? - before;
             before += used;
-            // Less than one tick of the system's clock.
-            Ok((used < 0.01).then_some(()))
-        })?;
-        Ok(Self { mag, _home: home })
+            Ok((used < AT_REST_SECONDS).then_some(()))
+        })
+    }
+
+    /// Memory and handles.
+    pub(crate) fn usage(&self) -> anyhow::Result<Use> {
+        self.mag.usage()
     }
 
     /// Where it takes messages.
@@ -85,6 +102,51 @@ impl Measured {
     }
 }
 
+/// A program that reads and counts.
+pub(crate) enum Reader {
+    /// This one, by its command `reference`.
+    Rust,
+    /// `reference.c`, compiled into a folder that goes with this value.
+    C(TempDir),
+}
+
+impl Reader {
+    /// Those that there are: the one in C needs a compiler.
+    pub(crate) fn all() -> anyhow::Result<Vec<Self>> {
+        let folder = TempDir::new().context("cannot make a folder")?;
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference.c");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let compiled =
+            Command::new(compiler).arg("-O2").arg("-o").arg(folder.path().join("reference")).arg(source).status();
+        let mut readers = vec![Self::Rust];
+        match compiled {
+            Ok(status) => {
+                ensure!(status.success(), "reference.c does not compile");
+                readers.push(Self::C(folder));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error).context("cannot run the C compiler"),
+        }
+        Ok(readers)
+    }
+
+    fn command(&self, connections: u64) -> anyhow::Result<Command> {
+        let connections = connections.to_string();
+        Ok(match self {
+            Self::Rust => {
+                let mut command = Command::new(std::env::current_exe().context("cannot find this program's own file")?);
+                command.args(["reference", "--connections", &connections]);
+                command
+            }
+            Self::C(folder) => {
+                let mut command = Command::new(folder.path().join("reference"));
+                command.arg(connections);
+                command
+            }
+        })
+    }
+}
+
 /// The reference reader, started; it ends with this value.
 pub(crate) struct Reference {
     child: Child,
@@ -95,13 +157,9 @@ pub(crate) struct Reference {
 
 impl Reference {
     /// Starts it.
-    pub(crate) fn start(connections: u64) -> anyhow::Result<Self> {
-        let this = std::env::current_exe().context("cannot find this program's own file")?;
-        let mut child = Command::new(this)
-            .args(["reference", "--connections", &connections.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start the reference reader")?;
+    pub(crate) fn start(reader: &Reader, connections: u64) -> anyhow::Result<Self> {
+        let mut child =
+            reader.command(connections)?.stdout(Stdio::piped()).spawn().context("cannot start the reference reader")?;
         let mut output = BufReader::new(child.stdout.take().context("the reference reader has no output")?);
         let mut line = String::new();
         output.read_line(&mut line).context("the reference reader said no port")?;

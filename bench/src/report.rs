@@ -1,39 +1,10 @@
-//! Figures, medians and the table.
+//! Figures and medians.
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Run {
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
-}
-
-/// Medians over all runs of one program.
-struct Row {
-    per_second: f64,
-    cpu_per_million: f64,
-}
-
-/// Prints the medians of `mag` and `reference`, which ran in pairs, and the median of the pairs' ratios; a side that did
-/// not run is left out.
-pub(crate) fn print(messages: f64, mag: &[Run], reference: &[Run]) {
-    println!("{:<12}{:>14}{:>18}", "", "messages/s", "CPU s/million");
-    for (name, runs) in [("mag", mag), ("reference", reference)] {
-        if runs.is_empty() {
-            continue;
-        }
-        let row = Row {
-            per_second: median(runs.iter().map(|run| messages / run.seconds)),
-            cpu_per_million: median(runs.iter().map(|run| run.cpu_seconds / messages * 1e6)),
-        };
-        println!("{name:<12}{:>14.0}{:>18.4}", row.per_second, row.cpu_per_million);
-    }
-    if mag.is_empty() {
-        return;
-    }
-    let pairs = || mag.iter().zip(reference);
-    let speed = median(pairs().map(|(mag, reference)| reference.seconds / mag.seconds));
-    let cpu = median(pairs().map(|(mag, reference)| mag.cpu_seconds / reference.cpu_seconds));
-    println!("{:<12}{speed:>14.2}{cpu:>18.2}\n", "ratio");
 }
 
 /// The value below which this part of all values lies.

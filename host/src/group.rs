@@ -18,18 +18,15 @@ mod overflow;
 pub use overflow::{OverflowGroup, sentence};
 
 /// An open count: from the first message after the last flush until the next flush.
+///
+/// What counting touches stands together, in one line of the cache or two: very many windows are counted in no order.
 #[derive(Clone, Debug)]
+#[repr(C)]
 pub struct Window {
     /// Its row in the store: numbers in the order of opening, so that new rows go to the end of the file.
     pub row: i64,
-    /// The group's id, computed once, when the window opens.
-    pub group: GroupId,
     /// Where it counts.
     pub route: RouteIndex,
-    /// What its messages share; the text is the first one's, the severity the highest. An empty source is none.
-    ///
-    /// Shared, because whoever counts by number keeps it too.
-    pub shared: Arc<Message>,
     /// Messages so far.
     pub count: u64,
     /// How many of them the store has; 0 means that it has no row yet.
@@ -38,12 +35,18 @@ pub struct Window {
     pub first_seen: Millis,
     /// The latest time a message carried.
     pub last_seen: Millis,
+    /// What its messages share; the text is the first one's, the severity the highest. An empty source is none.
+    ///
+    /// Shared, because whoever counts by number keeps it too.
+    pub shared: Arc<Message>,
+    /// Whether more than the count and the times changed since the store last heard of it.
+    pub reshaped: bool,
+    /// The group's id, computed once, when the window opens.
+    pub group: GroupId,
     /// When it opened.
     pub opened: Millis,
     /// Other texts, newest last.
     pub samples: Vec<String>,
-    /// Whether more than the count and the times changed since the store last heard of it.
-    pub reshaped: bool,
     /// Since when all its alerts are over: that is told when it was told that they fire.
     pub resolved: Option<Millis>,
 }
@@ -259,11 +262,12 @@ pub struct Windows {
 
 /// A window with its hash, which the table needs again when it grows.
 #[derive(Debug)]
+#[repr(C)]
 struct Open {
+    window: Window,
     hash: u64,
     /// The hash of the source that opened it.
     source: u64,
-    window: Window,
 }
 
 impl Windows {

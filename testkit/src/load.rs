@@ -27,6 +27,9 @@ pub enum Format {
 }
 
 impl Format {
+    /// All names.
+    pub const NAMES: [&'static str; 2] = ["classic", "ndjson"];
+
     /// The one of this name.
     ///
     /// # Errors
@@ -100,6 +103,27 @@ pub fn make(messages: u64, connections: u64, keys: u64, format: Format) -> Vec<S
         .collect()
 }
 
+/// Splits `messages` over `connections`, no text twice.
+#[must_use]
+pub fn distinct(messages: u64, connections: u64, format: Format) -> Vec<Share> {
+    (0..connections)
+        .map(|at| {
+            let mut share = Share { block: Vec::new(), ends: Vec::new(), keys: Vec::new(), messages: 0 };
+            for key in (0..messages).skip(usize::try_from(at).unwrap_or(usize::MAX)).step_by(step(connections)) {
+                write_message(&mut share.block, key, format);
+                share.keys.push(key);
+                share.ends.push(share.block.len());
+                share.messages += 1;
+            }
+            share
+        })
+        .collect()
+}
+
+fn step(connections: u64) -> usize {
+    usize::try_from(connections).unwrap_or(usize::MAX)
+}
+
 fn text_of(key: u64) -> String {
     let text = format!("worker {key:08} cannot reach the database: ");
     format!("{text:.<TEXT_BYTES$}")
@@ -170,7 +194,14 @@ fn send_share(share: &Share, to: SocketAddr, time: Duration) -> anyhow::Result<(
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, counts, make};
+    use super::{Format, counts, distinct, make};
+
+    #[test]
+    fn distinct_messages_are_each_there_once() {
+        let shares = distinct(10, 3, Format::Ndjson);
+        assert_eq!(shares.iter().map(|share| share.messages).collect::<Vec<_>>(), [4, 3, 3]);
+        assert_eq!((counts(&shares).len(), counts(&shares).values().sum::<u64>()), (10, 10));
+    }
 
     #[test]
     fn every_message_is_shared_out_once() {

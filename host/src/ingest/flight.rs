@@ -15,8 +15,6 @@ use crate::limits;
 
 /// A seat: the largest read buffer, the fullest merger, and the message that filled it.
 const SEAT_BYTES: usize = 2 * limits::NDJSON_LINE_BYTES + limits::MERGE_BYTES;
-/// Also on one core a connection may wait for the engine while another one works.
-const LEAST_SEATS: usize = 2;
 /// The grain of loads.
 const GRAIN_BYTES: usize = 1024;
 
@@ -47,10 +45,11 @@ impl Flight {
     /// Shares `bytes` out: half for seats, half for loads; as much again for what waits for clients, and half as much for
     /// what is known of messages that came before.
     ///
-    /// There are no more seats than the machine can serve at a time: another one would only know the same again.
+    /// There are no more seats than half the machine's cores: the others count, write and tell, and each seat knows the
+    /// same messages anew, in memory that all of them share.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let at_a_time = std::thread::available_parallelism().map_or(1, NonZero::get).max(LEAST_SEATS);
+        let at_a_time = (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1);
         let seats = (bytes / 2 / SEAT_BYTES).clamp(1, at_a_time);
         let grains = (bytes / 2 / GRAIN_BYTES).max(1);
         let load_grains = u32::try_from(grains).unwrap_or(u32::MAX);

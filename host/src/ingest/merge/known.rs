@@ -26,6 +26,9 @@ pub(super) struct Known {
     table: HashTable<u32>,
     /// By their numbers.
     slots: Vec<Slot>,
+    /// The bytes of all of them in one piece: comparing with one in no order is a walk over the memory, and over far
+    /// fewer of its pages this way.
+    texts: Vec<u8>,
     bytes: usize,
     /// How many bytes may be kept.
     room: usize,
@@ -45,11 +48,14 @@ pub(super) struct Known {
     odd: Odd,
 }
 
-/// A known message. Its number is its place.
+/// A known message. Its number is its place. One line of the cache: very many are counted in no order.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Slot {
     hash: u64,
-    bytes: Box<[u8]>,
+    /// Where its bytes are in `texts`.
+    start: usize,
+    length: u32,
     extra: Option<Box<Extra<'static>>>,
     about: About,
     /// Where its count is, if it came in this turn.
@@ -72,8 +78,11 @@ struct Key<'k, 'p> {
 
 impl Key<'_, '_> {
     #[inline]
-    fn is(&self, slot: &Slot) -> bool {
-        *slot.bytes == *self.bytes && slot.about == self.about && slot.extra.as_deref() == self.extra
+    fn is(&self, slot: &Slot, texts: &[u8]) -> bool {
+        slot.length as usize == self.bytes.len()
+            && texts.get(slot.start..).and_then(|text| text.get(..self.bytes.len())) == Some(self.bytes)
+            && slot.about == self.about
+            && slot.extra.as_deref() == self.extra
     }
 }
 
@@ -84,6 +93,7 @@ impl Known {
             seed: RandomState::default(),
             table: HashTable::new(),
             slots: Vec::new(),
+            texts: Vec::new(),
             bytes: 0,
             room,
             met: (0, 0),
@@ -150,8 +160,9 @@ impl Known {
         let labels = message.extra.iter().flat_map(|extra| &extra.labels);
         let words: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
         let size = KNOWN_BYTES + bytes.len() + words;
-        let number = u32::try_from(self.slots.len()).ok().filter(|_| self.bytes.saturating_add(size) <= self.room);
-        let Some(number) = number else {
+        let has_room = self.bytes.saturating_add(size) <= self.room;
+        let (Ok(number), Ok(length), true) = (u32::try_from(self.slots.len()), u32::try_from(bytes.len()), has_room)
+        else {
             self.met.1 += 1;
             return Some(message);
         };
@@ -159,7 +170,8 @@ impl Known {
         self.new_bytes += limits::MERGE_ENTRY_BYTES + words + message.text.len();
         let owned = Slot {
             hash: key.hash,
-            bytes: bytes.into(),
+            start: self.texts.len(),
+            length,
             extra: extra.map(|extra| Box::new(extra.clone().into_owned())),
             about,
             turn: 0,
@@ -167,6 +179,7 @@ impl Known {
             replaced: false,
             cut: false,
         };
+        self.texts.extend_from_slice(bytes);
         let spelled = spell(message, peer, text_bytes);
         let slot = Slot { replaced: spelled.replaced, cut: spelled.cut, ..owned };
         self.new.push(Arc::new(spelled.message));
@@ -244,7 +257,7 @@ impl Known {
 
     #[inline]
     fn find(&self, key: &Key<'_, '_>) -> Option<u32> {
-        let same = |at: &u32| self.slots.get(*at as usize).is_some_and(|slot| key.is(slot));
+        let same = |at: &u32| self.slots.get(*at as usize).is_some_and(|slot| key.is(slot, &self.texts));
         self.table.find(key.hash, same).copied()
     }
 
