@@ -22,6 +22,7 @@ mod black_box {
     mod environment;
     mod fallback;
     mod faults;
+    mod forward;
     mod full_disk;
     mod gelf;
     mod help;

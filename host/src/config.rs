@@ -130,6 +130,8 @@ pub enum Protocol {
     Relp,
     /// GELF, ended by NUL.
     Gelf,
+    /// Fluent Forward.
+    Forward,
 }
 
 /// A certificate with its key, read again when the files change.

@@ -59,6 +59,12 @@ pub const GELF_CHUNK_MILLIS: u64 = 5_000;
 pub const GELF_OPEN: usize = 1_000;
 /// What their chunks may take together.
 pub const GELF_OPEN_BYTES: usize = 8 * 1024 * 1024;
+/// One entry of Fluent Forward; a larger one ends the connection.
+pub const FORWARD_ENTRY_BYTES: usize = NDJSON_LINE_BYTES - 1024;
+/// The options of a chunk.
+pub const FORWARD_OPTION_BYTES: usize = 16 * 1024;
+/// A compressed chunk when it is inflated: what Fluentd writes into one file.
+pub const FORWARD_INFLATED_BYTES: usize = 256 * 1024 * 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.
 pub const REPLY_BYTES: usize = 64 * 1024;
 /// What comes before the first byte of a protocol: the PROXY header and the TLS handshake.

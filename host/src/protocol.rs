@@ -10,6 +10,7 @@ use crate::message::{DEFAULT_KIND, Millis, Severity};
 
 pub mod classic;
 mod detect;
+pub mod forward;
 pub mod gelf;
 pub mod go_quote;
 pub mod http;
@@ -204,6 +205,7 @@ enum Speaks {
     Gelf(gelf::Decoder),
     Syslog(syslog::Decoder),
     Relp(relp::Decoder),
+    Forward(Box<forward::Decoder>),
 }
 
 impl Decoder {
@@ -241,6 +243,7 @@ impl Decoder {
             Speaks::Ndjson(decoder) => decoder.next(input),
             Speaks::Syslog(decoder) => decoder.next(input),
             Speaks::Relp(decoder) => decoder.next(input),
+            Speaks::Forward(decoder) => decoder.next(input),
         }
     }
 
@@ -249,7 +252,7 @@ impl Decoder {
     #[inline]
     pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
         match &self.speaks {
-            Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => None,
+            Speaks::Unknown | Speaks::Forward(_) | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => None,
             Speaks::Classic(decoder) => decoder.raw(input),
             Speaks::Ndjson(decoder) => decoder.raw(input),
             Speaks::Syslog(decoder) => decoder.raw(input),
@@ -260,7 +263,7 @@ impl Decoder {
     #[inline]
     pub fn pass(&mut self) {
         match &mut self.speaks {
-            Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => {}
+            Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) | Speaks::Forward(_) => {}
             Speaks::Classic(decoder) => decoder.pass(),
             Speaks::Ndjson(decoder) => decoder.pass(),
             Speaks::Syslog(decoder) => decoder.pass(),
@@ -279,6 +282,7 @@ impl Decoder {
             Speaks::Ndjson(decoder) => decoder.finish(rest),
             Speaks::Syslog(decoder) => decoder.finish(rest),
             Speaks::Relp(decoder) => decoder.finish(rest),
+            Speaks::Forward(decoder) => decoder.finish(rest),
         }
     }
 
@@ -293,6 +297,7 @@ impl Decoder {
             Spoken::Ndjson => Speaks::Ndjson(ndjson::Decoder::new(self.text_bytes)),
             Spoken::Syslog => Speaks::Syslog(syslog::Decoder::new()),
             Spoken::Relp => Speaks::Relp(relp::Decoder::new()),
+            Spoken::Forward => Speaks::Forward(Box::new(forward::Decoder::new(self.text_bytes))),
         };
     }
 }

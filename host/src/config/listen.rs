@@ -130,7 +130,7 @@ fn address(value: &Value<'_>) -> Option<(String, Socket)> {
 }
 
 fn protocol(value: &Value<'_>) -> Option<Protocol> {
-    choice(value, &["auto", "classic", "ndjson", "http", "syslog", "relp", "gelf"], |word| match word {
+    choice(value, &["auto", "classic", "ndjson", "http", "syslog", "relp", "forward", "gelf"], |word| match word {
         "auto" => Some(Protocol::Auto),
         "classic" => Some(Protocol::Classic),
         "ndjson" => Some(Protocol::Ndjson),
@@ -138,6 +138,7 @@ fn protocol(value: &Value<'_>) -> Option<Protocol> {
         "syslog" => Some(Protocol::Syslog),
         "relp" => Some(Protocol::Relp),
         "gelf" => Some(Protocol::Gelf),
+        "forward" => Some(Protocol::Forward),
         _ => None,
     })
 }

@@ -115,6 +115,7 @@ pub(super) async fn spoken(carrier: &mut Carrier, protocol: Protocol, stop: &Can
         Protocol::Gelf => Some(Spoken::Gelf),
         Protocol::Syslog => Some(Spoken::Syslog),
         Protocol::Relp => Some(Spoken::Relp),
+        Protocol::Forward => Some(Spoken::Forward),
         // There are two of it.
         Protocol::Http | Protocol::Auto => None,
     };

@@ -20,6 +20,8 @@ pub enum Spoken {
     Syslog,
     /// RELP, by its first command.
     Relp,
+    /// Fluent Forward.
+    Forward,
     /// HTTP/1.1.
     Http,
     /// HTTP/2, by its preface.
@@ -51,6 +53,9 @@ pub fn detect(input: &[u8]) -> Option<Spoken> {
         [] if !is_all => None,
         [b'{', ..] => Some(Spoken::Json),
         [b'<' | b'0'..=b'9', ..] if blanks == 0 => numbered(rest),
+        // An array of two to four parts, the first of them a text.
+        [0x92..=0x94, 0xa0..=0xbf | 0xc4..=0xc6 | 0xd9..=0xdb, ..] if blanks == 0 => Some(Spoken::Forward),
+        [0x92..=0x94] if blanks == 0 && !is_all => None,
         // A handshake record of SSL 3.0 or later (RFC 8446 section 5.1).
         [0x16, 0x03, ..] => Some(Spoken::Tls),
         [0x16] if !is_all => None,
@@ -129,6 +134,10 @@ mod tests {
         told(b"123456789", None);
         told(b"1 open 85 relp_version=0", Some(Spoken::Relp));
         told(b"1 ope", None);
+        told(b"\x92\xa3app", Some(Spoken::Forward));
+        told(b"\x94\xd9\x40", Some(Spoken::Forward));
+        told(b"\x93", None);
+        told(b"\x93\x00", Some(Spoken::Classic));
         told(b"1 opx", Some(Spoken::Classic));
         told(b"1234567890", Some(Spoken::Classic));
         told(b"12\n", Some(Spoken::Classic));

@@ -7,6 +7,7 @@ use super::{Decoder, Form, Last, Parsed, Raw, Spoken, Step};
 use crate::limits;
 
 mod any_bytes;
+mod forward;
 mod gelf;
 mod relp;
 mod syslog;

@@ -42,7 +42,7 @@ const LISTEN: &[Key] = &[
         .required(),
     key(
         "protocol",
-        Word(&["auto", "classic", "ndjson", "http", "syslog", "relp", "gelf"]),
+        Word(&["auto", "classic", "ndjson", "http", "syslog", "relp", "forward", "gelf"]),
         "auto: told apart by the first bytes",
     )
     .or(r#""auto""#),

@@ -312,7 +312,7 @@ fn listening() {
     check(
         "[[listen]]\naddress = \"a:1\"\nprotocol = \"gopher\"",
         &expect![[r#"
-            mag.toml:3:12: error: `protocol`: unknown word "gopher", expected one of auto, classic, ndjson, http, syslog, relp, gelf
+            mag.toml:3:12: error: `protocol`: unknown word "gopher", expected one of auto, classic, ndjson, http, syslog, relp, forward, gelf
             protocol = "gopher"
                        ^"#]],
     );
