@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use crate::matcher::{Field, Matcher};
 
 mod admin;
@@ -93,6 +95,8 @@ pub struct Listen {
     pub labels: Vec<(String, String)>,
     /// Whether every connection begins with a PROXY header that says who the peer is.
     pub trust_proxy: bool,
+    /// Networks whose peers may connect; empty: all.
+    pub allow: Vec<IpNet>,
     /// Where its `token` stands in the file, for whoever misses its value.
     pub place: usize,
 }
@@ -390,8 +394,8 @@ pub struct Limits {
     pub alerts: usize,
     /// Bytes of the database file; `None`: as large as the disk allows.
     pub store: Option<u64>,
-    /// Connections of one address at a time; `None`: as many as of all together.
-    pub connections_per_address: Option<usize>,
+    /// Connections of one address at a time, unless it is the loopback.
+    pub connections_per_address: usize,
     /// How long a connection may send nothing; `None`: for ever.
     pub idle_timeout: Option<Duration>,
 }

@@ -253,7 +253,7 @@ fn take_in(
     let flight = ingest::Flight::new(config.limits.in_flight);
     let settings = ingest::Settings {
         connections,
-        addresses: ingest::Addresses::new(config.limits.connections_per_address),
+        addresses: ingest::Addresses::new(Some(config.limits.connections_per_address)),
         idle_timeout: config.limits.idle_timeout,
         line: config.limits.line,
         flight,

@@ -74,15 +74,15 @@ pub const CERTIFICATE_LOOK_MILLIS: u64 = 1_000;
 /// The head of an HTTP request, in all.
 pub const HTTP_HEADER_BYTES: u32 = 16 * 1024;
 /// What an HTTP/1.1 connection reads at a time; a head must fit in.
-pub const HTTP_BUFFER_BYTES: usize = 64 * 1024;
+pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
 /// Fields of its head.
-pub const HTTP_HEADER_FIELDS: usize = 100;
+pub const HTTP_HEADER_FIELDS: usize = 64;
 /// How long a head may take, and how long a connection may wait for its next request.
 pub const HTTP_HEADER_SECONDS: u64 = 60;
 /// Requests of one HTTP/2 connection at a time.
 pub const HTTP_STREAMS: u32 = 100;
 /// The body of a request as it comes.
-pub const HTTP_BODY_BYTES: usize = 8 * 1024 * 1024;
+pub const HTTP_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How long it may take.
 pub const HTTP_BODY_SECONDS: u64 = 60;
 /// The body of a request when it is decompressed.
@@ -104,6 +104,8 @@ pub const LINGER_BYTES: usize = 64 * 1024;
 pub const LINGER_MILLIS: u64 = 1_000;
 /// How long when mag stops; with reading and writing until then it must stay well under what a stop may take.
 pub const STOP_LINGER_MILLIS: u64 = 250;
+/// How long a line that is begun may bring no further byte.
+pub const LINE_SECONDS: u64 = 30;
 /// How long a stopping mag reads what has already arrived.
 pub const STOP_READ_MILLIS: u64 = 1_000;
 /// A connection that brought nothing for this long has brought all that had arrived.

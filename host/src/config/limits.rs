@@ -12,6 +12,9 @@ const CONNECTIONS: usize = 10_000;
 /// Open groups: some tens of megabytes, and more than anybody reads.
 const GROUPS: usize = 100_000;
 
+/// Connections of one address that is not the loopback.
+const PER_ADDRESS: usize = 256;
+
 /// Groups that wait for one sender: as many as may be open.
 const QUEUE: u64 = 100_000;
 
@@ -36,7 +39,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
         in_flight: IN_FLIGHT,
         alerts: ALERTS,
         store: None,
-        connections_per_address: None,
+        connections_per_address: PER_ADDRESS,
         groups_per_source: None,
         idle_timeout: None,
     };
@@ -61,7 +64,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Limits {
             in_flight: in_flight.unwrap_or(default.in_flight),
             alerts: alerts.unwrap_or(default.alerts),
             store,
-            connections_per_address,
+            connections_per_address: connections_per_address.unwrap_or(default.connections_per_address),
             groups_per_source,
             idle_timeout,
         }

@@ -2,7 +2,10 @@
 //!
 //! Checks the form of an address only; names are resolved when it is bound, and files are read when mag starts.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+
+use ipnet::IpNet;
 
 use super::log::choice;
 use super::typed::{Section, Value};
@@ -47,16 +50,17 @@ fn plain(address: String, socket: Socket) -> Listen {
         token: None,
         labels: Vec::new(),
         trust_proxy: false,
+        allow: Vec::new(),
         place: 0,
     }
 }
 
 fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
-    section.not_yet(&["allow"]);
     let protocol = section.take("protocol").and_then(|value| protocol(&value)).unwrap_or_default();
     let tls = section.take("tls").and_then(|value| Some((certificate(&value)?, value)));
     let token = section.take("token").and_then(|value| Some((secret::source(&value, "[listen]")?, value)));
     let labels = section.take("labels").map(|value| labels(&value)).unwrap_or_default();
+    let allow = section.take("allow").and_then(|value| Some((networks(&value)?, value)));
     let proxy = section.take("trust_proxy").and_then(|value| Some((value.bool()?, value)));
     if let Some((_, value)) = token.as_ref().filter(|_| protocol != Protocol::Http) {
         value.wrong(
@@ -82,6 +86,9 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
             }
         }
     }
+    if let (Socket::Unix(_) | Socket::UnixDatagram(_), Some((_, value))) = (&socket, &allow) {
+        value.wrong(format!("`allow`: peers of {address} have no addresses, set the rights of its folder instead"));
+    }
     let takes_datagrams = matches!(socket, Socket::Udp(_) | Socket::UnixDatagram(_));
     if takes_datagrams && !matches!(protocol, Protocol::Auto | Protocol::Syslog | Protocol::Gelf) {
         value.wrong(format!("`protocol`: what comes in datagrams, as on {address}, is syslog or gelf"));
@@ -93,6 +100,7 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
         token: token.map(|(token, _)| token),
         labels,
         trust_proxy: proxy.is_some_and(|(proxy, _)| proxy),
+        allow: allow.map(|(allow, _)| allow).unwrap_or_default(),
         ..plain(address, socket)
     })
 }
@@ -154,6 +162,16 @@ fn certificate(value: &Value<'_>) -> Option<Certificate> {
         let client_ca = section.take("client_ca").and_then(path);
         Some(Certificate { cert: cert?, key: key?, client_ca })
     })?
+}
+
+fn networks(value: &Value<'_>) -> Option<Vec<IpNet>> {
+    const WHAT: &str = "a network like \"10.0.0.0/8\" or an address";
+    let items = value.list("a list of networks")?;
+    if items.is_empty() {
+        value.wrong("`allow`: an empty list lets nobody in");
+    }
+    let network = |text: &str| text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
+    Some(items.iter().filter_map(|item| item.parse(WHAT, network)).collect())
 }
 
 fn labels(value: &Value<'_>) -> Vec<(String, String)> {

@@ -73,6 +73,7 @@ pub(super) async fn bind(config: &Config, ports: Ports) -> anyhow::Result<Vec<Li
             door: port.door,
             labels: listen.labels.clone(),
             trust_proxy: listen.trust_proxy,
+            allow: listen.allow.clone(),
             ..Listener::plain(socket)
         });
     }

@@ -140,6 +140,10 @@ impl Reader<'_> {
             return false;
         }
         let peer = peer.map(|address| address.to_canonical());
+        if peer.is_some_and(|peer| !self.shared.listener.allows(peer)) {
+            tally.refused_lines += 1;
+            return false;
+        }
         let named = self.shared.listener.protocol;
         let came = match named {
             Protocol::Syslog => Came::Other,

@@ -66,6 +66,9 @@ async fn admit(mut stream: TcpStream, peer: IpAddr, shared: &Shared) -> io::Resu
     let listener = &shared.listener;
     let told = if listener.trust_proxy { proxy::read(&mut stream).await? } else { None };
     let peer = told.unwrap_or(peer).to_canonical();
+    if !listener.allows(peer) {
+        return Err(io::Error::other("it is in none of the networks of `allow`"));
+    }
     let counted = shared.settings.addresses.enter(peer).map_err(|most| {
         io::Error::other(format!("{peer} has {most} connections, as many as [limits] connections_per_address allows"))
     })?;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
 
@@ -29,6 +30,8 @@ pub struct Listener {
     pub labels: Vec<(String, String)>,
     /// Whether every connection begins with a PROXY header.
     pub trust_proxy: bool,
+    /// Networks whose peers may connect; empty: all.
+    pub allow: Vec<IpNet>,
 }
 
 impl Listener {
@@ -42,7 +45,13 @@ impl Listener {
             door: Door::default(),
             labels: Vec::new(),
             trust_proxy: false,
+            allow: Vec::new(),
         }
+    }
+
+    /// Whether this peer may send here.
+    pub(super) fn allows(&self, peer: IpAddr) -> bool {
+        self.allow.is_empty() || self.allow.iter().any(|network| network.contains(&peer))
     }
 }
 

@@ -49,6 +49,7 @@ const LISTEN: &[Key] = &[
     key("tls", One("tls"), "TLS on this port; the files are read again when they change"),
     key("token", One("secret"), "What HTTP requests must bring, as Authorization: Bearer TOKEN"),
     key("labels", TextTable, "Labels for every message that comes in here and does not have them"),
+    key("allow", Texts, "Networks or addresses whose peers may connect; without it, all"),
     key("trust_proxy", Truth, "Every connection begins with a PROXY header, version 1 or 2, that says who the peer is")
         .or("false"),
 ];
@@ -168,7 +169,8 @@ const TOKEN_REFRESH: &[Key] = &[
 
 const LIMITS: &[Key] = &[
     key("connections", Count(1), "Connections at a time; more are closed at once").or("10000"),
-    key("connections_per_address", Count(1), "Connections of one address at a time; more are closed at once"),
+    key("connections_per_address", Count(1), "Connections of one address but the loopback; more are closed at once")
+        .or("256"),
     key("idle_timeout", Duration, "A connection that sends nothing for this long is closed; without it, none"),
     key("line", Size, "A longer classic text is cut; at most 64KiB").or(r#""64KiB""#),
     key("groups", Count(1), "Open groups; what would open more is counted together, and says so").or("100000"),

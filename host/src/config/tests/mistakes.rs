@@ -250,6 +250,34 @@ fn the_admin_interface_has_a_port_of_its_own() {
 }
 
 #[test]
+fn networks_that_may_connect() {
+    check(
+        "[[listen]]\naddress = \"a:1\"\nallow = [\"10.0.0.0/8\", \"::1\", \"10.0.0.0/33\", 7]",
+        &expect![[r#"
+        mag.toml:3:31: error: `allow`: expected a network like "10.0.0.0/8" or an address, found "10.0.0.0/33"
+        allow = ["10.0.0.0/8", "::1", "10.0.0.0/33", 7]
+                                      ^
+        mag.toml:3:46: error: `allow`: expected a network like "10.0.0.0/8" or an address, found integer
+        allow = ["10.0.0.0/8", "::1", "10.0.0.0/33", 7]
+                                                     ^"#]],
+    );
+    check(
+        "[[listen]]\naddress = \"a:1\"\nallow = []",
+        &expect![[r#"
+        mag.toml:3:9: error: `allow`: an empty list lets nobody in
+        allow = []
+                ^"#]],
+    );
+    check(
+        "[[listen]]\naddress = \"unix:/run/a\"\nallow = [\"::1\"]",
+        &expect![[r#"
+        mag.toml:3:9: error: `allow`: peers of unix:/run/a have no addresses, set the rights of its folder instead
+        allow = ["::1"]
+                ^"#]],
+    );
+}
+
+#[test]
 fn rules_of_a_port() {
     check(
         "[[listen]]\naddress = \"unix:\"",
@@ -407,7 +435,7 @@ fn what_a_later_version_has_is_refused_by_that_name() {
             );
         }
     };
-    not_yet("[[listen]]\naddress = \"a:1\"", &["allow"]);
+    not_yet("[admin]\naddress = \"127.0.0.1:1\"", &["tls", "token"]);
 }
 
 #[test]

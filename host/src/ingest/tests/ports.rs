@@ -182,17 +182,51 @@ async fn a_proxy_names_the_peer_and_nobody_comes_in_without_its_header() {
 #[tokio::test]
 async fn an_address_has_no_more_connections_than_it_may() {
     let limited = Settings { addresses: Addresses::new(Some(2)), ..settings() };
-    let mag = start_as(limited, |_| {}).await;
+    let mag = start_as(limited, |listener| listener.trust_proxy = true).await;
+    let from = |peer: &'static str| format!("PROXY TCP4 {peer} 192.0.2.1 5 6\r\n").into_bytes();
     let (mut first, mut second) = (mag.connect().await, mag.connect().await);
     for client in [&mut first, &mut second] {
+        client.write_all(&from("192.0.2.7")).await.unwrap();
         client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n").await.unwrap();
         assert_eq!(line(client).await, "{\"acked\":1}\n");
     }
-    cut_off(&mut mag.connect().await).await;
+    let mut third = mag.connect().await;
+    third.write_all(&from("192.0.2.7")).await.unwrap();
+    cut_off(&mut third).await;
+    let message = b"STRING\na\n";
+    assert_eq!(mag.exchange([from("192.0.2.8").as_slice(), message].concat()).await, "");
     first.shutdown().await.unwrap();
     assert_eq!(rest(&mut first).await, "");
-    assert_eq!(mag.exchange("STRING\na\n").await, "");
-    assert_eq!(mag.engine.total(), 3);
+    assert_eq!(mag.exchange([from("192.0.2.7").as_slice(), message].concat()).await, "");
+    assert_eq!(mag.engine.total(), 4);
+}
+
+#[tokio::test]
+async fn a_port_that_allows_some_networks_turns_all_others_away() {
+    let mag = start_as(settings(), |listener| {
+        listener.trust_proxy = true;
+        listener.allow = vec!["192.0.2.0/24".parse().unwrap(), "2001:db8::1/128".parse().unwrap()];
+    })
+    .await;
+    for (peer, family) in [("192.0.2.7", "TCP4"), ("2001:db8::1", "TCP6")] {
+        let own = if family == "TCP4" { "192.0.2.1" } else { "2001:db8::2" };
+        assert_eq!(mag.exchange(format!("PROXY {family} {peer} {own} 5 6\r\nSTRING\na\n")).await, "");
+    }
+    let mut stranger = mag.connect().await;
+    stranger.write_all(b"PROXY TCP4 198.51.100.7 192.0.2.1 5 6\r\nSTRING\na\n").await.unwrap();
+    cut_off(&mut stranger).await;
+    assert_eq!((mag.engine.total(), mag.counted(|c| &c.refused_connections)), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_begun_and_not_gone_on_with_ends_the_connection() {
+    let mag = start_as(settings(), |_| {}).await;
+    let mut client = mag.connect().await;
+    client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n{\"text\":\"ha").await.unwrap();
+    let mut told = String::new();
+    client.read_to_string(&mut told).await.unwrap();
+    assert_eq!(told, "{\"acked\":1}\n", "what was whole is committed");
+    assert_eq!((mag.engine.total(), mag.counted(|c| &c.partial)), (1, 1));
 }
 
 #[tokio::test]
