@@ -187,6 +187,8 @@ pub const FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What SQLite's log keeps of the disk once somebody who read for long has gone and it begins anew.
 pub const WAL_BYTES: u64 = 16 * 1024 * 1024;
+/// With more in the log for a minute, somebody reads the store for too long, and a person should know.
+pub const WAL_LARGE_BYTES: u64 = 64 * 1024 * 1024;
 /// A larger store is not read to its end at a stop and a start only to see that its bytes are the same.
 pub const HASHED_STORE_BYTES: u64 = 256 * 1024 * 1024;
 /// A larger store is checked after a crash as far as a bounded time allows.

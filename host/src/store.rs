@@ -270,6 +270,7 @@ fn open_with(
     let (trouble, watch_trouble) = watch::channel(None);
     let metrics = Metrics::default();
     let writer = Writer {
+        log_growth: wal::Growth::new(settings.path.as_deref(), clock.instant()),
         conn,
         routing,
         clock,

@@ -18,6 +18,7 @@ use super::ledger::Moves;
 use super::mark::Mark;
 use super::reserve::Reserve;
 use super::room::{Room, RoomLog};
+use super::wal::Growth;
 use super::windows::Books;
 use super::{
     Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, SilenceError,
@@ -88,6 +89,7 @@ pub(super) struct Writer {
     pub(super) mark: Mark,
     /// The file, if there is one.
     pub(super) path: Option<PathBuf>,
+    pub(super) log_growth: Growth,
 }
 
 /// What a transaction did, kept apart until it is committed.
@@ -215,6 +217,13 @@ impl Writer {
                         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
                     }
                     self.mark.committed(effects.seq);
+                    if let Some(bytes) = self.log_growth.look(self.clock.instant()) {
+                        tracing::warn!(
+                            bytes,
+                            "the store's log (-wal) cannot be emptied because another program reads the store: end that \
+                             reading, `mag store backup` copies what it needs"
+                        );
+                    }
                     return Ok(Some((effects, begun.elapsed())));
                 }
                 Err(error) if self.fullness.is(&error) => {
