@@ -24,11 +24,13 @@ pub enum Format {
     Classic,
     /// An object a line.
     Ndjson,
+    /// A line of RFC 3164, as `logger` and rsyslog send it.
+    Syslog,
 }
 
 impl Format {
     /// All names.
-    pub const NAMES: [&'static str; 2] = ["classic", "ndjson"];
+    pub const NAMES: [&'static str; 3] = ["classic", "ndjson", "syslog"];
 
     /// The one of this name.
     ///
@@ -38,7 +40,8 @@ impl Format {
         match name {
             "classic" => Ok(Self::Classic),
             "ndjson" => Ok(Self::Ndjson),
-            _ => Err("there are classic and ndjson"),
+            "syslog" => Ok(Self::Syslog),
+            _ => Err("there are classic, ndjson and syslog"),
         }
     }
 
@@ -48,6 +51,7 @@ impl Format {
         match self {
             Self::Classic => "classic",
             Self::Ndjson => "NDJSON",
+            Self::Syslog => "syslog 3164",
         }
     }
 }
@@ -134,6 +138,7 @@ fn write_message(out: &mut Vec<u8>, key: u64, format: Format) {
     let (before, after) = match format {
         Format::Classic => ("STRING\n", "\n"),
         Format::Ndjson => ("{\"text\":\"", "\"}\n"),
+        Format::Syslog => ("<27>Oct 11 22:14:15 web-1 worker[42]: ", "\n"),
     };
     for part in [before, &text, after] {
         out.extend_from_slice(part.as_bytes());

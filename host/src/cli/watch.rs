@@ -36,7 +36,7 @@ pub(super) struct WatchArgs {
     #[arg(long)]
     only_failure: bool,
     /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
@@ -72,8 +72,10 @@ fn watch(args: &WatchArgs, mag: &Background) -> u8 {
         }
         Err(error) => {
             complain(&format!("mag: cannot run {name}: {error}"));
-            tell(mag, failure(args, &name, &format!("cannot be run: {error}")));
-            if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_RUN }
+            let code = if error.kind() == io::ErrorKind::NotFound { EXIT_NOT_FOUND } else { EXIT_NOT_RUN };
+            let failure = failure(args, &name, &format!("cannot be run: {error}"));
+            tell(mag, failure.label("exit_status", code.to_string()));
+            code
         }
     }
 }

@@ -123,8 +123,9 @@ async fn socket(listen: &Listen, inherited: &mut Inherited) -> io::Result<Bound>
 
 /// A port for the log: where it is, and who reaches it.
 pub(super) fn in_words(listener: &Listener) -> String {
+    let guarded = listener.is_guarded();
     let reached = |address: io::Result<SocketAddr>| match address {
-        Ok(address) if address.ip().is_loopback() => address.to_string(),
+        Ok(address) if address.ip().is_loopback() || guarded => address.to_string(),
         Ok(address) => format!("{address}, open to whoever reaches this machine"),
         Err(error) => format!("a port that does not say where it is ({error})"),
     };

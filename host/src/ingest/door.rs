@@ -19,6 +19,11 @@ impl Door {
         Self { token }
     }
 
+    /// Whether there is a token.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.token.is_some()
+    }
+
     /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1), or with the token as the
     /// `key` that its format has a place of its own for.
     pub(super) fn admits(&self, head: &Head<'_>, key: Option<&str>) -> bool {

@@ -49,6 +49,13 @@ impl Listener {
         }
     }
 
+    /// Whether not everybody who reaches the port may send.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        let by_certificate = self.tls.as_ref().is_some_and(Certificates::asks_for_one);
+        by_certificate || !self.allow.is_empty() || self.door.is_guarded()
+    }
+
     /// Whether this peer may send here.
     pub(super) fn allows(&self, peer: IpAddr) -> bool {
         self.allow.is_empty() || self.allow.iter().any(|network| network.contains(&peer))
@@ -83,7 +90,11 @@ impl Bound {
     /// What the operating system says, or that the path is taken.
     pub fn unix(path: &Path) -> io::Result<Self> {
         free(path, |path| std::os::unix::net::UnixStream::connect(path).is_ok())?;
-        Ok(Self::Unix(UnixListener::bind(path)?, SocketFile(Some(path.to_owned()))))
+        let listener = UnixListener::bind(path)?;
+        let file = SocketFile(Some(path.to_owned()));
+        // Like a port: whoever reaches the file may write. Its folder says who does.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666))?;
+        Ok(Self::Unix(listener, file))
     }
 
     /// Takes datagrams from a unix socket. Whoever reaches its file may write, as to `/dev/log`.

@@ -77,6 +77,11 @@ impl Certificates {
         Ok(Self { config: config.clone(), loaded: Mutex::new(loaded) })
     }
 
+    /// Whether clients must show a certificate of their own.
+    pub(super) fn asks_for_one(&self) -> bool {
+        self.config.client_ca.is_some()
+    }
+
     /// For the next handshake: with what the files hold now, if that is any good.
     pub(super) fn acceptor(&self, now: Instant) -> TlsAcceptor {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,7 +63,8 @@ pub const QUEUE_OVERFLOWED: Name = Name(
 /// Now.
 pub const CONNECTIONS: Name = Name("mag_connections", "Connections open now");
 /// Over the limit.
-pub const REFUSED_CONNECTIONS: Name = Name("mag_connections_refused", "Connections closed at once because of a limit");
+pub const REFUSED_CONNECTIONS: Name =
+    Name("mag_connections_refused", "Connections closed because of a limit, or of a rule of their port");
 /// Windows.
 pub const OPEN_GROUPS: Name = Name("mag_open_groups", "Groups that are being counted now, by route");
 /// The ledger.
