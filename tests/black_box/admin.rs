@@ -57,7 +57,9 @@ fn metrics_are_what_happened() {
     let text = admin.gets("/metrics", |reply| {
         let whole = |line: &str| reply.body.lines().any(|found| found == line);
         (whole("mag_deliveries_total{sender=\"hook\",outcome=\"delivered\"} 1")
-            && whole("mag_deliveries_total{sender=\"hook\",outcome=\"dead\"} 1"))
+            && whole("mag_deliveries_total{sender=\"hook\",outcome=\"dead\"} 1")
+            // Rows are read before the counters.
+            && whole("mag_ledger_messages{route=\"root\",sender=\"hook\",term=\"told\"} 2"))
         .then(|| reply.clone())
     });
     assert!(
