@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -72,6 +72,8 @@ struct Shared {
     stop: CancellationToken,
     counters: Arc<Counters>,
     spares: buffer::Spares,
+    /// Room for large answers that nobody has taken yet.
+    answers: Arc<Semaphore>,
 }
 
 impl Shared {
@@ -128,6 +130,7 @@ pub async fn serve(
 ) {
     let shared = Arc::new(Shared {
         spares: buffer::Spares::new(settings.flight.known_bytes()),
+        answers: Arc::new(Semaphore::new(limits::HTTP_ANSWER_BYTES / limits::HTTP_FREE_ANSWER_BYTES)),
         listener,
         settings,
         batches,

@@ -85,6 +85,12 @@ pub const HTTP_STREAMS: u32 = 100;
 pub const HTTP_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How long it may take.
 pub const HTTP_BODY_SECONDS: u64 = 60;
+/// Different messages of one request, with what each takes beside its text.
+pub const HTTP_MERGED_BYTES: usize = 32 * 1024 * 1024;
+/// Answers that their clients have not taken, of all connections of a port; smaller ones are not counted.
+pub const HTTP_ANSWER_BYTES: usize = 128 * 1024 * 1024;
+/// A smaller answer than this.
+pub const HTTP_FREE_ANSWER_BYTES: usize = 64 * 1024;
 /// The body of a request when it is decompressed.
 pub const HTTP_INFLATED_BYTES: usize = 16 * 1024 * 1024;
 /// What the messages of a request may come to when what they share is written out for each: a few bytes of a record can
@@ -168,7 +174,9 @@ pub const SILENCES: usize = 1_000;
 /// Matchers of one silence.
 pub const SILENCE_MATCHERS: usize = 16;
 /// Regular expressions of all silences that are not over; more are refused.
-pub const SILENCE_REGEXES: usize = 500;
+pub const SILENCE_REGEXES: usize = 100;
+/// What they see of a text or label: every window that closes is looked at by all of them.
+pub const SILENCE_SEEN_BYTES: usize = 1024;
 /// What one of them may take when it is compiled.
 pub const SILENCE_REGEX_BYTES: usize = 64 * 1024;
 /// A silence's comment, or who made it.

@@ -129,7 +129,10 @@ pub fn holds(matcher: &Matcher, message: &Message) -> bool {
         Field::Label(_) => None,
         own => message.labels.get(&own.to_string()),
     };
-    matcher.holds(label.unwrap_or_else(|| field.value(message)))
+    let value = label.unwrap_or_else(|| field.value(message));
+    // Whoever may make silences and send messages must not be able to keep the store at work with them.
+    let seen = if matcher.is_regex() { value.floor_char_boundary(limits::SILENCE_SEEN_BYTES) } else { value.len() };
+    matcher.holds(value.get(..seen).unwrap_or(value))
 }
 
 /// The silences that hold, or will.

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Shared;
@@ -23,6 +24,9 @@ use super::replies::Replies;
 use crate::limits;
 use crate::message::{Ack, Answers, Batch, Millis};
 use crate::protocol::{Decoder, Form, Last, Parsed, Spoken, Step};
+
+/// Steps of a decoder between two looks at the clock: one can inflate a whole entry.
+const LOOK_AT_CLOCK: u32 = 16;
 
 /// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ enum Absorbed {
     Close,
     /// The client said that it is done.
     End,
+    /// Others must have a turn.
+    Turn,
 }
 
 /// Serves one connection that speaks a protocol of its own, not HTTP, until it is closed.
@@ -269,6 +275,11 @@ impl Reader<'_> {
                 Absorbed::All => return None,
                 Absorbed::Close => return Some(End::Refused),
                 Absorbed::End => return Some(End::Finished),
+                Absorbed::Turn => {
+                    if let Some(end) = self.give_turn(work).await {
+                        return Some(end);
+                    }
+                }
                 // What waits for its ack must not wait for a client that does not listen.
                 Absorbed::Full => {
                     if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
@@ -284,6 +295,28 @@ impl Reader<'_> {
                 }
             }
         }
+    }
+
+    /// What was read can stand for very much, when it is compressed: nobody waits for all of it, and neither does a stop.
+    async fn give_turn(&mut self, work: &mut Work) -> Option<End> {
+        if self.shared.stop.is_cancelled() {
+            let now = self.shared.clock.instant();
+            let stop_at = *self.stop_at.get_or_insert(now + Duration::from_millis(limits::STOP_READ_MILLIS));
+            if now >= stop_at {
+                return Some(End::Stopped);
+            }
+        }
+        if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
+            return Some(end);
+        }
+        let held = self.hold(work.buffer.capacity());
+        self.seat = None;
+        yield_now().await;
+        tokio::select! {
+            seat = self.shared.settings.flight.seat() => self.seat = seat,
+            () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
+        }
+        None
     }
 
     /// Whether the client is told much and does not listen, or much is still to be decided that it may have to be told.
@@ -314,7 +347,13 @@ impl Reader<'_> {
 
     fn absorb(&mut self, work: &mut Work, now: Millis) -> Absorbed {
         let Work { buffer, merger } = work;
+        let until = self.shared.clock.instant() + Duration::from_millis(limits::MERGE_MILLIS);
+        let mut steps = 0_u32;
         loop {
+            steps += 1;
+            if steps.is_multiple_of(LOOK_AT_CLOCK) && self.shared.clock.instant() >= until {
+                return Absorbed::Turn;
+            }
             let (known, unknown) = self.recall(buffer.filled(), merger, now);
             buffer.consume(known);
             if merger.is_full() {

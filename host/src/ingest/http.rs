@@ -18,6 +18,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -129,7 +130,8 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
     if let (Some(desk), Some(page)) = (&shared.settings.desk, Page::at(path)) {
         if page.methods().contains(&parts.method) {
             let came = ask(desk.as_ref(), page, parts.method.clone(), &head, body, shared).await;
-            let reply = reply_of(came.unwrap_or_else(|refusal| Format::Alerts.answer(&head, Err(&refusal))));
+            let answer = came.unwrap_or_else(|refusal| Format::Alerts.answer(&head, Err(&refusal)));
+            let reply = counted(answer, shared);
             return if reply.status().is_client_error() { refused(reply, shared) } else { reply };
         }
         if format.is_none() {
@@ -199,6 +201,7 @@ async fn take_in(
     let mut intake = Intake::new(shared.clock.now());
     format.read(head, &body, &mut intake)?;
     drop(body);
+    intake.check()?;
     let taken = intake.send(peer, shared).await?;
     drop(seat);
     taken.committed().await
@@ -210,8 +213,40 @@ fn refused(reply: Reply, shared: &Shared) -> Reply {
     reply
 }
 
-fn reply_of(answer: Answer) -> Reply {
-    let full = Full::new(Bytes::from(answer.body));
+/// An answer that takes memory until its client has taken it.
+struct Counted {
+    body: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// A large answer, if there is room for it beside those that nobody has taken yet.
+fn counted(answer: Answer, shared: &Shared) -> Reply {
+    if answer.body.len() <= limits::HTTP_FREE_ANSWER_BYTES {
+        return reply_of(answer);
+    }
+    let grains = u32::try_from(answer.body.len() / limits::HTTP_FREE_ANSWER_BYTES + 1).unwrap_or(u32::MAX);
+    let Ok(room) = Arc::clone(&shared.answers).try_acquire_many_owned(grains) else {
+        let why = "there are too many answers that nobody has read yet: ask again later".to_owned();
+        return reply_of(Answer::error(&Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why }));
+    };
+    let Answer { status, content_type, body, trailers } = answer;
+    let bytes = Bytes::from_owner(Counted { body, _room: room });
+    reply_with(bytes, Answer { status, content_type, body: Vec::new(), trailers })
+}
+
+fn reply_of(mut answer: Answer) -> Reply {
+    let body = std::mem::take(&mut answer.body);
+    reply_with(body.into(), answer)
+}
+
+fn reply_with(bytes: Bytes, answer: Answer) -> Reply {
+    let full = Full::new(bytes);
     let body = match answer.trailers {
         Some(trailers) => full.with_trailers(async move { Some(Ok(trailers)) }).boxed(),
         None => full.boxed(),

@@ -463,3 +463,28 @@ async fn a_long_line_that_comes_in_many_pieces_is_whole() {
     assert_eq!(rest(&mut client).await, "");
     assert_eq!(mag.engine.counts(), counts(&[("a", 1), ("b", 1)]));
 }
+
+/// Fluent Forward: 30,000,000 entries in some kilobytes; nobody waits for all of them, and a stop does not either.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_inflates_to_very_much_takes_turns_with_others_and_holds_up_no_stop() {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let entries = [0x92, 0x00, 0x81, 0xa1, b'm', 0xa1, b'x'].repeat(100_000);
+    for _ in 0..300 {
+        gzip.write_all(&entries).unwrap();
+    }
+    let packed = gzip.finish().unwrap();
+    let mut message = vec![0x93, 0xa1, b't', 0xc6];
+    message.extend_from_slice(&u32::try_from(packed.len()).unwrap().to_be_bytes());
+    message.extend_from_slice(&packed);
+    message.extend_from_slice(&[0x81, 0xaa]);
+    message.extend_from_slice(b"compressed\xa4gzip");
+    let mag = start(9, true).await;
+    let mut bomb = mag.connect().await;
+    bomb.write_all(&message).await.unwrap();
+    soon(mag.engine.has(1)).await;
+    assert_eq!(mag.exchange("STRING\nother\n").await, "");
+    let taken = mag.engine.total();
+    assert!(taken < 30_000_000, "the other one waited for all of it");
+    mag.stopped().await;
+}

@@ -23,10 +23,15 @@ pub(super) struct Intake {
     alert_bytes: usize,
     tally: Tally,
     outcome: Outcome,
+    too_much: bool,
 }
 
 impl Take for Intake {
     fn message(&mut self, message: Parsed<'_>) {
+        if self.merger.bytes() > limits::HTTP_MERGED_BYTES {
+            self.too_much = true;
+            return;
+        }
         self.tally.note(&message);
         self.outcome.accepted += 1;
         take(&mut self.merger, message, self.outcome.accepted, self.now);
@@ -66,7 +71,17 @@ impl Intake {
             alert_bytes: 0,
             tally: Tally::default(),
             outcome: Outcome::default(),
+            too_much: false,
         }
+    }
+
+    /// Whether a request is small enough to be taken.
+    pub(super) fn check(&self) -> Result<(), Refusal> {
+        if !self.too_much {
+            return Ok(());
+        }
+        let why = "too many different messages in one request: send them in several".to_owned();
+        Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why })
     }
 
     /// Hands everything to the engine.

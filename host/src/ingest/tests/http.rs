@@ -149,3 +149,14 @@ async fn a_stop_waits_for_no_body_that_is_long_in_coming() {
     assert_eq!(answer(&rest(&mut idle).await).0, 200, "and is closed then");
     assert_eq!(mag.stopped().await.total(), 1);
 }
+
+#[tokio::test]
+async fn a_request_with_more_different_messages_than_mag_holds_is_refused_whole() {
+    let mag = start(9, true).await;
+    let lines: String = (0..300_000).map(|n| format!("line {n}\n")).collect();
+    let (status, body) =
+        post(&mag, "Content-Type: text/plain\r\nContent-Encoding: gzip\r\n", &gzip(lines.as_bytes())).await;
+    assert_eq!(status, 413);
+    assert!(body.contains("send them in several"), "{body}");
+    assert_eq!(mag.engine.total(), 0);
+}
