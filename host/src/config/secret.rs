@@ -74,6 +74,12 @@ pub(super) fn check(text: &str, span: &Range<usize>, secrets: &Secrets, file: &F
     }
 }
 
+/// Whether `text` is a URL that asks for a secret before its path: where a sender may go is typed, not hidden.
+pub(super) fn is_in_host(text: &str) -> bool {
+    let rest = text.split_once("://").filter(|(scheme, _)| ["http", "https"].contains(scheme));
+    rest.and_then(|(_, rest)| rest.split(['/', '?', '#']).next()).is_some_and(is_in)
+}
+
 /// Whether `text` asks for a secret.
 pub(super) fn is_in(text: &str) -> bool {
     text.contains(OPEN)

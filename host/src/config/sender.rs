@@ -180,8 +180,9 @@ fn config(value: &Value<'_>, secrets: &Secrets) -> Json {
     }
     Json::Object(json::table(table, value.file, &|text, span| {
         secret::check(text, span, secrets, value.file);
-        if secret::is_in(text) && Url::parse(text).is_ok_and(|url| url.has_host()) {
-            value.file.wrong(span, "a secret inside a URL is not in this version");
+        if secret::is_in_host(text) {
+            let message = "a secret is no part of a URL's host: type the origin, or give the whole URL as the secret";
+            value.file.wrong(span, message);
         }
     }))
 }

@@ -13,8 +13,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::call::CallLimits;
 use super::mail::{self, Mailer};
-use super::secrets::Secrets;
-use crate::egress::{self, EgressError};
+use super::secrets::{Refusal, Secrets};
+use crate::egress::{self, EgressError, Origin};
 use crate::limits;
 
 /// What one sender can reach, and the secrets that go with it.
@@ -37,6 +37,8 @@ pub(super) enum Note {
     Offline,
     /// A mail, and the sender has no `smtp`.
     NoSmtp,
+    /// A secret where it may not stand; the words are for the operator.
+    Secret(String),
 }
 
 /// What a call did on the network; shared with whoever judges the call afterwards.
@@ -149,10 +151,13 @@ impl Reach {
         }
         // Before the body is read: a guest that may not send does not get to write.
         let url = Url::parse(&request.uri().to_string()).or(Err(Error::HttpRequestUriInvalid))?;
-        self.client.check(&url).map_err(|error| deny(error, record))?;
+        let origin = self.client.check(&url).map_err(|error| deny(error, record))?;
         let (mut parts, body) = request.into_parts();
         let body = whole(body).await?;
-        self.fill(&mut parts)?;
+        self.fill(&mut parts, &url, &origin).map_err(|Refusal(why)| {
+            record.write(Note::Secret(why));
+            Error::ConfigurationError
+        })?;
         record.sending();
         let answer = self.client.request(http::Request::from_parts(parts, body), answer_bytes).await;
         let answer = answer.map_err(|error| {
@@ -179,18 +184,15 @@ impl Reach {
     }
 
     /// Puts the secrets in, now that it is certain where the request goes.
-    fn fill(&self, parts: &mut http::request::Parts) -> Result<(), Error> {
+    fn fill(&self, parts: &mut http::request::Parts, url: &Url, to: &Origin) -> Result<(), Refusal> {
         for value in parts.headers.values_mut() {
-            let not_allowed = |_| Error::InternalError(Some("a secret's value cannot stand in a header".to_owned()));
-            if let Some(filled) = self.secrets.fill_header(value).map_err(not_allowed)? {
+            if let Some(filled) = self.secrets.fill_header(value, to)? {
                 *value = filled;
             }
         }
-        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-        if let Some(filled) = self.secrets.fill_path(path) {
-            let mut uri = std::mem::take(&mut parts.uri).into_parts();
-            uri.path_and_query = Some(filled.parse().or(Err(Error::HttpRequestUriInvalid))?);
-            parts.uri = http::Uri::from_parts(uri).or(Err(Error::HttpRequestUriInvalid))?;
+        if let Some(target) = self.secrets.fill_target(url, to)? {
+            let uri = format!("{to}{target}").parse();
+            parts.uri = uri.map_err(|_shows_the_value| Refusal("a secret makes a URL that is too long".to_owned()))?;
         }
         Ok(())
     }

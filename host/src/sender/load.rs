@@ -110,8 +110,9 @@ impl Profile {
         read_secret: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
     ) -> Result<Self, LoadReason> {
         let (plugin, bytes, bundled) = component_of(&sender.plugin)?;
-        let secrets = Secrets::read(&sender.secrets, read_secret)
+        let mut secrets = Secrets::read(&sender.secrets, read_secret)
             .map_err(|(name, error)| LoadReason::Secret { name, reason: error.to_string() })?;
+        secrets.bind(&sender.config);
         let config = secrets
             .guest_config(&sender.config)
             .map_err(|unknown| LoadReason::UnknownSecret { pointer: unknown.pointer, name: unknown.name })?;
@@ -126,8 +127,8 @@ impl Profile {
             bundled,
             bytes,
             config,
+            grants: grants(sender, &secrets)?,
             secrets: Arc::new(secrets),
-            grants: grants(sender)?,
             smtp,
             timeout: sender.timeout,
             living: sender.living.is_some(),
@@ -162,14 +163,15 @@ fn component_of(plugin: &config::Plugin) -> Result<(String, Cow<'static, [u8]>, 
     }
 }
 
-/// The origins that the operator typed: those in `allow`, and every string of the config that is a URL.
-fn grants(sender: &config::Sender) -> Result<Grants, LoadReason> {
+/// The origins that the operator gave: those in `allow`, every string of the config that is a URL, and secrets that are.
+fn grants(sender: &config::Sender, secrets: &Secrets) -> Result<Grants, LoadReason> {
     let mut grants = Grants::none().allow_private(sender.allow_private);
     for typed in &sender.allow {
         let origin = Origin::parse(typed)
             .map_err(|reason| LoadReason::Allow { origin: text::line(typed, limits::WORD_BYTES), reason })?;
         grants.typed(origin);
     }
+    secrets.origins().for_each(|origin| grants.typed(origin.clone()));
     typed_origins(&sender.config, &mut grants);
     Ok(grants)
 }

@@ -3,13 +3,18 @@
 //! **Invariant:** a value leaves this module only inside an outgoing request, or as the mail password for the host's
 //! own use; it has no `Debug`, and [`Secrets::redact`] takes it out of whatever a plugin says.
 
-use std::collections::BTreeMap;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use http::HeaderValue;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::config::{SecretSource, SecretValue};
+use crate::egress::Origin;
+
+pub(super) use wire::Refusal;
 
 /// Used by the host itself, for `smtp`; the guest does not even get a placeholder of it.
 pub(super) const SMTP_PASSWORD: &str = "smtp_password";
@@ -19,6 +24,50 @@ const REDACT_FROM_BYTES: usize = 4;
 struct Secret {
     placeholder: String,
     value: SecretValue,
+    /// Set when the value is a whole URL.
+    whole: Option<WholeUrl>,
+    /// The origins of the URLs that the operator typed with this secret in them.
+    typed_in: BTreeSet<Origin>,
+}
+
+/// A URL that is a secret as a whole, as incoming webhooks have them. Its placeholder stands for what follows the origin.
+struct WholeUrl {
+    origin: Origin,
+    /// Without the slash that it begins with.
+    path: String,
+    query: Option<String>,
+}
+
+impl WholeUrl {
+    /// A URL with a login in it is none: the login would be left out.
+    fn of(value: &str) -> Option<Self> {
+        let url = Url::parse(value).ok()?;
+        let origin = Origin::of(&url).ok()?;
+        let path = url.path().strip_prefix('/').unwrap_or_default().to_owned();
+        Some(Self { origin, path, query: url.query().map(str::to_owned) })
+    }
+
+    fn rest(&self) -> String {
+        self.query.as_ref().map_or_else(|| self.path.clone(), |query| format!("{}?{query}", self.path))
+    }
+}
+
+impl Secret {
+    fn new(value: SecretValue) -> Self {
+        let whole = WholeUrl::of(&value.0);
+        Self { placeholder: placeholder(), value, whole, typed_in: BTreeSet::new() }
+    }
+
+    /// What the guest gets in its place.
+    fn shown(&self) -> String {
+        let origin = self.whole.as_ref().map(|whole| format!("{}/", whole.origin)).unwrap_or_default();
+        format!("{origin}{}", self.placeholder)
+    }
+
+    /// What the placeholder stands for.
+    fn hidden(&self) -> String {
+        self.whole.as_ref().map_or_else(|| self.value.0.clone(), WholeUrl::rest)
+    }
 }
 
 /// The secrets of one sender.
@@ -31,10 +80,6 @@ pub(super) struct UnknownSecret {
     pub(super) name: String,
 }
 
-/// A value that cannot stand where a guest wrote its placeholder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NotAllowedThere;
-
 impl Secrets {
     /// Reads every secret; an error names the one that is missing, and `read` says why.
     pub(super) fn read<E>(
@@ -44,9 +89,31 @@ impl Secrets {
         let mut secrets = BTreeMap::new();
         for (name, source) in sources {
             let value = read(source).map_err(|error| (name.clone(), error))?;
-            secrets.insert(name.clone(), Secret { placeholder: placeholder(), value });
+            secrets.insert(name.clone(), Secret::new(value));
         }
         Ok(Self(secrets))
+    }
+
+    /// Binds each secret that stands in URLs of this config to the origins of these URLs.
+    pub(super) fn bind(&mut self, config: &Value) {
+        match config {
+            Value::String(text) => {
+                let Ok(origin) = Origin::parse(text) else { return };
+                for (name, secret) in &mut self.0 {
+                    if text.contains(&asking(name)) {
+                        secret.typed_in.insert(origin.clone());
+                    }
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.bind(item)),
+            Value::Object(map) => map.values().for_each(|item| self.bind(item)),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// The origins of those that are whole URLs.
+    pub(super) fn origins(&self) -> impl Iterator<Item = &Origin> {
+        self.0.values().filter_map(|secret| secret.whole.as_ref()).map(|whole| &whole.origin)
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -65,7 +132,7 @@ impl Secrets {
         };
         self.fill_config(&mut config, "")?;
         let names = self.0.iter().filter(|(name, _)| *name != SMTP_PASSWORD);
-        let secrets = names.map(|(name, secret)| (name.clone(), Value::String(secret.placeholder.clone()))).collect();
+        let secrets = names.map(|(name, secret)| (name.clone(), Value::String(secret.shown()))).collect();
         if let Value::Object(map) = &mut config {
             map.insert("secrets".to_owned(), Value::Object(secrets));
         }
@@ -95,7 +162,6 @@ impl Secrets {
     }
 
     fn fill_string(&self, text: &str, pointer: &str) -> Result<Option<String>, UnknownSecret> {
-        const OPEN: &str = "${secret:";
         if !text.contains(OPEN) {
             return Ok(None);
         }
@@ -106,44 +172,18 @@ impl Secrets {
             let secret = self.0.get(name).filter(|_| name != SMTP_PASSWORD);
             let secret = secret.ok_or_else(|| UnknownSecret { pointer: pointer.to_owned(), name: name.to_owned() })?;
             out.push_str(before);
-            out.push_str(&secret.placeholder);
+            out.push_str(&secret.shown());
             rest = after;
         }
         out.push_str(rest);
         Ok(Some(out))
     }
 
-    /// The header value with secrets in place of placeholders; `None` when it holds none.
-    pub(super) fn fill_header(&self, value: &HeaderValue) -> Result<Option<HeaderValue>, NotAllowedThere> {
-        let Ok(text) = value.to_str() else { return Ok(None) };
-        let Some(filled) = self.replace(text, str::to_owned) else { return Ok(None) };
-        let mut filled = HeaderValue::from_str(&filled).or(Err(NotAllowedThere))?;
-        filled.set_sensitive(true);
-        Ok(Some(filled))
-    }
-
-    /// Path and query with secrets in place of placeholders, percent-encoded; `None` when there is none.
-    pub(super) fn fill_path(&self, path_and_query: &str) -> Option<String> {
-        self.replace(path_and_query, percent_encoded)
-    }
-
-    fn replace(&self, text: &str, encode: impl Fn(&str) -> String) -> Option<String> {
-        let mut out: Option<String> = None;
-        for secret in self.0.values() {
-            let now = out.as_deref().unwrap_or(text);
-            if now.contains(&secret.placeholder) {
-                out = Some(now.replace(&secret.placeholder, &encode(&secret.value.0)));
-            }
-        }
-        out
-    }
-
     /// The text without any value or placeholder in it.
     pub(super) fn redact(&self, text: &str) -> String {
         let mut out = text.to_owned();
         for (name, secret) in &self.0 {
-            let value = secret.value.0.as_str();
-            for hidden in [value, secret.placeholder.as_str()] {
+            for hidden in [secret.value.0.as_str(), &secret.hidden(), &secret.placeholder] {
                 if hidden.len() >= REDACT_FROM_BYTES && out.contains(hidden) {
                     out = out.replace(hidden, &format!("(secret {name})"));
                 }
@@ -151,6 +191,13 @@ impl Secrets {
         }
         out
     }
+}
+
+/// How a text of the config begins to ask for a secret.
+const OPEN: &str = "${secret:";
+
+fn asking(name: &str) -> String {
+    format!("{OPEN}{name}}}")
 }
 
 /// Random, so that no message can spell one; letters and digits only, so that it passes through URLs and headers.
@@ -164,25 +211,13 @@ fn placeholder() -> String {
     })
 }
 
-fn percent_encoded(value: &str) -> String {
-    value.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            let _infallible = write!(out, "%{byte:02X}");
-        }
-        out
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{NotAllowedThere, Secrets, UnknownSecret};
+    use super::{Secrets, UnknownSecret};
     use crate::config::{SecretSource, SecretValue};
-    use http::HeaderValue;
     use serde_json::{Value, json};
 
-    fn secrets(pairs: &[(&str, &str)]) -> Secrets {
+    pub(super) fn secrets(pairs: &[(&str, &str)]) -> Secrets {
         let sources = pairs
             .iter()
             .map(|(name, value)| ((*name).to_owned(), SecretSource::Value(SecretValue((*value).to_owned()))))
@@ -194,7 +229,7 @@ mod tests {
         .unwrap_or_else(|_| panic!("all are values"))
     }
 
-    fn config(secrets: &Secrets, config: &Value) -> Value {
+    pub(super) fn config(secrets: &Secrets, config: &Value) -> Value {
         serde_json::from_str(&secrets.guest_config(config).unwrap()).unwrap()
     }
 
@@ -224,27 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn values_come_in_on_the_wire_only() {
-        let secrets = secrets(&[("token", "a b/ü"), ("line", "a\nb")]);
-        let guest = config(&secrets, &json!({}));
-        let token = guest["secrets"]["token"].as_str().unwrap();
-        let path = secrets.fill_path(&format!("/x/{token}?q={token}")).unwrap();
-        assert_eq!(path, "/x/a%20b%2F%C3%BC?q=a%20b%2F%C3%BC");
-        assert_eq!(secrets.fill_path("/plain"), None);
-
-        let line = guest["secrets"]["line"].as_str().unwrap();
-        assert_eq!(secrets.fill_header(&HeaderValue::from_str(line).unwrap()), Err(NotAllowedThere));
-        assert_eq!(secrets.fill_header(&HeaderValue::from_static("plain")), Ok(None));
-    }
-
-    #[test]
-    fn a_header_with_a_placeholder_gets_the_value_and_is_sensitive() {
-        let secrets = secrets(&[("token", "xoxb")]);
-        let guest = config(&secrets, &json!({}));
-        let header = format!("Bearer {}", guest["secrets"]["token"].as_str().unwrap());
-        let filled = secrets.fill_header(&HeaderValue::from_str(&header).unwrap()).unwrap().unwrap();
-        assert_eq!(filled, "Bearer xoxb");
-        assert!(filled.is_sensitive());
+    fn a_secret_that_is_a_whole_url_is_given_as_its_origin_and_a_placeholder() {
+        let secrets =
+            secrets(&[("url", "https://Chat.example:8443/api/hidden?k=v#x"), ("dsn", "https://key@x.example/1")]);
+        let guest = config(&secrets, &json!({ "edit": "${secret:url}/messages" }));
+        let url = guest["secrets"]["url"].as_str().unwrap();
+        assert!(url.starts_with("https://chat.example:8443/magsecret"), "{url}");
+        assert_eq!(guest["edit"], format!("{url}/messages"));
+        assert!(guest["secrets"]["dsn"].as_str().unwrap().starts_with("magsecret"), "a login is no part of an origin");
+        assert_eq!(secrets.origins().map(ToString::to_string).collect::<Vec<_>>(), ["https://chat.example:8443"]);
     }
 
     #[test]

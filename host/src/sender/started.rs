@@ -176,6 +176,7 @@ impl Started {
                 let said = format!("it wants to send mail: add smtp = {{ url = \"smtps://…\" }} to [senders.{name}]");
                 self.failure(FailureKind::Misconfigured, "no-smtp", &said)
             }
+            Note::Secret(why) => self.failure(FailureKind::Misconfigured, "secret", why),
             Note::Requests(max) => self.fault(Fault::Requests, &format!("it made more than {max} requests"), sent),
             Note::Offline => self.fault(Fault::Offline, "it used the network where it has none", sent),
         }

@@ -62,12 +62,13 @@ fn secrets() {
                    ^"#]],
     );
     check(
-        "config.url = \"https://x.org/${secret:token}\"\nsecrets.token.env = \"A\"",
+        "config.url = \"https://${secret:token}.x.org/\"\nsecrets.token.env = \"A\"",
         &expect![[r#"
-        mag.toml:3:14: error: a secret inside a URL is not in this version
-        config.url = "https://x.org/${secret:token}"
+        mag.toml:3:14: error: a secret is no part of a URL's host: type the origin, or give the whole URL as the secret
+        config.url = "https://${secret:token}.x.org/"
                      ^"#]],
     );
+    check("config.url = \"https://x.org/${secret:token}?a=${secret:token}\"\nsecrets.token.env = \"A\"", &expect![""]);
 }
 
 #[test]
