@@ -46,7 +46,7 @@ fn run() -> Result<(), String> {
     let out = folder("OUT_DIR")?;
     let guests = target_dir(&out)?;
     build(&workspace, &guests)?;
-    let list = list(&guests, &out)?;
+    let list = list(&workspace, &guests, &out)?;
     let path = out.join("bundled.rs");
     fs::write(&path, list).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
@@ -97,17 +97,20 @@ fn build(workspace: &Path, guests: &Path) -> Result<(), String> {
     if status.success() { Ok(()) } else { Err("the bundled plugins do not build; cargo said why above".to_owned()) }
 }
 
-/// Rust source: name and bytes of each. The files are named where they lie, not copied.
-fn list(guests: &Path, out: &Path) -> Result<String, String> {
-    let mut list =
-        String::from("/// Name and component of each bundled plugin.\nconst BUNDLED: &[(&str, &[u8])] = &[\n");
+/// Rust source: name, bytes and script of each. The files are named where they lie, not copied.
+fn list(workspace: &Path, guests: &Path, out: &Path) -> Result<String, String> {
+    let mut list = String::from(
+        "/// Name, component and conformance.toml of each bundled plugin.\nconst BUNDLED: &[(&str, &[u8], &str)] = &[\n",
+    );
     for name in BUNDLED {
         let built = guests.join(TARGET).join(PROFILE).join(format!("mag_plugin_{name}.wasm"));
         // A copy, because cargo would take the shared file, newer than the start of this script, for a change to build
         // for once more.
         let path = out.join(format!("{name}.wasm"));
         fs::copy(&built, &path).map_err(|error| format!("cargo built no {}: {error}", built.display()))?;
-        writeln!(list, "    ({name:?}, include_bytes!({path:?})),").map_err(|error| error.to_string())?;
+        let script = workspace.join("plugins").join(name).join("conformance.toml");
+        let script = if script.is_file() { format!("include_str!({script:?})") } else { "\"\"".to_owned() };
+        writeln!(list, "    ({name:?}, include_bytes!({path:?}), {script}),").map_err(|error| error.to_string())?;
     }
     list.push_str("];\n");
     Ok(list)

@@ -13,6 +13,7 @@ mod black_box {
     mod check;
     mod classic;
     mod cloudevents;
+    mod conformance;
     mod console;
     mod counts;
     mod crash;

@@ -11,7 +11,7 @@ const LAYERS: [&[&str]; 9] = [
     &["config", "telemetry"],
     &["group", "ids", "alerts", "route", "silence", "egress"],
     &["protocol", "store", "sender"],
-    &["ingest", "engine", "deliver", "monitor", "alertmanager"],
+    &["ingest", "engine", "deliver", "monitor", "alertmanager", "conformance"],
     &["admin"],
     &["daemon"],
     &["main", "cli", "lib"],

@@ -5,6 +5,7 @@
 
 mod address;
 mod connect;
+mod double;
 mod error;
 mod fetch;
 mod grants;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use url::Url;
 
+pub use double::Double;
 pub use error::EgressError;
 pub use fetch::{Answer, Fetch, sensitive};
 pub use grants::{Grants, Origin, OriginError};
@@ -26,13 +28,27 @@ pub use grants::{Grants, Origin, OriginError};
 pub struct Client {
     grants: Arc<Grants>,
     http: OnceLock<reqwest::Client>,
+    /// Who answers instead of every origin.
+    double: Option<Double>,
 }
 
 impl Client {
     /// A client for these grants.
     #[must_use]
     pub fn new(grants: Grants) -> Self {
-        Self { grants: Arc::new(grants), http: OnceLock::new() }
+        Self { grants: Arc::new(grants), http: OnceLock::new(), double: None }
+    }
+
+    /// The same client, and whatever it may reach is answered by `double` instead: nothing leaves this machine.
+    #[must_use]
+    pub fn answered_by(self, double: Option<Double>) -> Self {
+        Self { double, ..self }
+    }
+
+    /// Whether a double answers instead of the origins.
+    #[must_use]
+    pub fn is_answered_by_a_double(&self) -> bool {
+        self.double.is_some()
     }
 
     /// What this client may reach.
@@ -56,10 +72,15 @@ impl Client {
             .map_err(|error| EgressError::Origin(OriginError::NotUrl(error.to_string())))?;
         let origin = self.check(&url)?;
         let (parts, body) = request.into_parts();
-        let mut outgoing = reqwest::Request::new(parts.method, origin.url(url.path(), url.query())?);
+        let target = origin.url(url.path(), url.query())?;
+        let connected = self.double.as_ref().map_or_else(|| target.clone(), |double| double.stands_in_for(&target));
+        let mut outgoing = reqwest::Request::new(parts.method, connected);
         *outgoing.headers_mut() = parts.headers;
         // The host field follows from the checked URL, whatever the caller wrote into it.
         outgoing.headers_mut().remove(http::header::HOST);
+        if let Some(host) = self.double.as_ref().and_then(|_| double::host_field(&target)) {
+            outgoing.headers_mut().insert(http::header::HOST, host);
+        }
         if !body.is_empty() {
             *outgoing.body_mut() = Some(body.into());
         }
@@ -79,7 +100,8 @@ impl Client {
         if !self.grants.permits(&origin) {
             return Err(EgressError::NotGranted(origin.to_string()));
         }
-        if !connect::literal_is_permitted(&self.grants, origin.host()) {
+        let is_connected_to = self.double.is_none();
+        if is_connected_to && !connect::literal_is_permitted(&self.grants, origin.host()) {
             return Err(EgressError::Private(origin.to_string()));
         }
         Ok(origin)

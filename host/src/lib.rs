@@ -21,6 +21,7 @@ pub mod sender;
 pub mod store;
 
 pub mod alertmanager;
+pub mod conformance;
 pub mod deliver;
 pub mod engine;
 pub mod ids;

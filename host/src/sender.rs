@@ -30,7 +30,7 @@ use wasmtime::Engine;
 use wasmtime::component::Linker;
 
 use crate::config::{self, SecretSource, SecretValue};
-use crate::limits;
+use crate::{egress, limits};
 use call::{Call, Ended, State, Work};
 use contract_v1::Plugin;
 use engine::Ticker;
@@ -46,6 +46,12 @@ pub use load::{LoadError, LoadReason};
 pub use start::StartError;
 pub use started::Started;
 
+/// The `conformance.toml` of a bundled plugin; `None` where there is no such plugin.
+#[must_use]
+pub fn bundled_conformance(name: &str) -> Option<&'static str> {
+    bundled::conformance(name)
+}
+
 /// How the host is set up.
 pub struct HostOptions {
     /// Where compiled plugins are kept between runs; `None` compiles at every start.
@@ -56,6 +62,8 @@ pub struct HostOptions {
     pub stdout_is_terminal: bool,
     /// How far calls may go.
     pub limits: HostLimits,
+    /// Who answers instead of everything that plugins may reach, mag's mail service too; `None`: the world.
+    pub double: Option<egress::Double>,
 }
 
 impl HostOptions {
@@ -63,7 +71,8 @@ impl HostOptions {
     #[must_use]
     pub fn new(cache_dir: Option<PathBuf>) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
-        Self { cache_dir, stdout: Box::new(io::stdout()), stdout_is_terminal, limits: HostLimits::default() }
+        let limits = HostLimits::default();
+        Self { cache_dir, stdout: Box::new(io::stdout()), stdout_is_terminal, limits, double: None }
     }
 }
 
@@ -127,6 +136,7 @@ struct Runtime {
     permits: Semaphore,
     printer: Printer,
     limits: HostLimits,
+    double: Option<egress::Double>,
     /// By hash of the component, so that senders with the same plugin compile it once.
     compiled: Mutex<BTreeMap<ComponentHash, Compiled>>,
 }
@@ -179,6 +189,7 @@ impl Host {
             permits: Semaphore::new(usize::try_from(limits::PLUGIN_CALLS).unwrap_or(usize::MAX)),
             printer: Printer::start(options.stdout, options.stdout_is_terminal)?,
             limits: options.limits,
+            double: options.double,
             compiled: Mutex::default(),
         })))
     }

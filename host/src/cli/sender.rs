@@ -1,23 +1,33 @@
-//! `mag sender …`: what the config's senders are.
+//! `mag sender …`: what the config's senders are, and what a plugin makes of the contract.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{EXIT_USAGE, complain, load_config};
+mod test;
+
+use super::{EXIT_USAGE, complain, load_config, print};
 use crate::config::Plugin;
 
 /// Commands about senders.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 pub(super) enum SenderCommand {
     /// Lists the senders of the config: name, plugin, rate
     List,
+    /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
+    Test(test::TestArgs),
 }
 
 /// Runs a command about senders.
 pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
+    match command {
+        SenderCommand::List => list(config),
+        SenderCommand::Test(args) => test::run(args, config),
+    }
+}
+
+fn list(config: Option<&Path>) -> ExitCode {
     let config = match load_config(config) {
         Ok(config) => config,
         Err(error) => {
@@ -25,20 +35,15 @@ pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    match command {
-        SenderCommand::List => {
-            let mut lines = String::new();
-            for sender in &config.senders {
-                let plugin = match &sender.plugin {
-                    Plugin::Bundled(name) => name.clone(),
-                    Plugin::Path(path) => path.display().to_string(),
-                };
-                let rate = sender.rate.map_or_else(|| "unlimited".to_owned(), |rate| rate.to_string());
-                lines.push_str(&format!("{}\t{plugin}\t{rate}\n", sender.name));
-            }
-            // A reader that went away wanted no more of it.
-            drop(std::io::stdout().write_all(lines.as_bytes()));
-            ExitCode::SUCCESS
-        }
+    let mut lines = String::new();
+    for sender in &config.senders {
+        let plugin = match &sender.plugin {
+            Plugin::Bundled(name) => name.clone(),
+            Plugin::Path(path) => path.display().to_string(),
+        };
+        let rate = sender.rate.map_or_else(|| "unlimited".to_owned(), |rate| rate.to_string());
+        lines.push_str(&format!("{}\t{plugin}\t{rate}\n", sender.name));
     }
+    print(&lines);
+    ExitCode::SUCCESS
 }

@@ -69,22 +69,30 @@ impl std::fmt::Display for Rate {
 
 /// A sender with nothing but a bundled plugin.
 pub(super) fn bundled(name: &str, plugin: &str, place: &str) -> Sender {
-    Sender {
-        name: name.to_owned(),
-        plugin: Plugin::Bundled(plugin.to_owned()),
-        config: Json::Object(serde_json::Map::new()),
-        secrets: Secrets::new(),
-        timeout: TIMEOUT,
-        rate: default_rate(plugin),
-        burst: BURST,
-        concurrency: 1,
-        give_up_after: GIVE_UP_AFTER,
-        living: None,
-        fallback: None,
-        allow: Vec::new(),
-        allow_private: false,
-        smtp: None,
-        place: place.to_owned(),
+    Sender { rate: default_rate(plugin), ..Sender::new(name, Plugin::Bundled(plugin.to_owned()), place) }
+}
+
+impl Sender {
+    /// A sender with nothing but a plugin, as the file would make it.
+    #[must_use]
+    pub fn new(name: &str, plugin: Plugin, place: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            plugin,
+            config: Json::Object(serde_json::Map::new()),
+            secrets: Secrets::new(),
+            timeout: TIMEOUT,
+            rate: Some(OTHER_RATE),
+            burst: BURST,
+            concurrency: 1,
+            give_up_after: GIVE_UP_AFTER,
+            living: None,
+            fallback: None,
+            allow: Vec::new(),
+            allow_private: false,
+            smtp: None,
+            place: place.to_owned(),
+        }
     }
 }
 

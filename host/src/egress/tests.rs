@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
 
-use super::{Client, EgressError, Fetch, Grants, Origin};
+use super::{Client, Double, EgressError, Fetch, Grants, Origin};
 
 /// Answers each connection with the next of the given texts and counts connections.
 async fn server(answers: Vec<String>) -> (u16, Arc<AtomicUsize>) {
@@ -65,6 +65,19 @@ async fn a_name_that_the_operator_typed_may_be_local() {
     let (port, count) = server(vec![answer("204 No Content", "")]).await;
     let url = format!("http://localhost:{port}/");
     assert_eq!(typed(&url).fetch(get(&url)).await.unwrap().status.as_u16(), 204);
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_double_answers_instead_of_what_is_granted_and_of_nothing_else() {
+    let (port, count) = server(vec![answer("204 No Content", "")]).await;
+    let double = Double::at(([127, 0, 0, 1], port).into());
+    // Nobody looks this name up, and nothing is encrypted.
+    let client = typed("https://hooks.example.invalid:8443").answered_by(Some(double));
+    let told = client.fetch(get("https://hooks.example.invalid:8443/x?a=b")).await.unwrap();
+    assert_eq!(told.status.as_u16(), 204);
+    let other = client.fetch(get("https://other.example.invalid/")).await.unwrap_err();
+    assert_eq!(other, EgressError::NotGranted("https://other.example.invalid".to_owned()));
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 

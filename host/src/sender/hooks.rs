@@ -146,7 +146,7 @@ impl Reach {
         if fields.len() > limits::PLUGIN_HEADER_FIELDS || bytes > limits::PLUGIN_HEADER_BYTES {
             return Err(Error::HttpRequestHeaderSectionSize(u32::try_from(limits::PLUGIN_HEADER_BYTES).ok()));
         }
-        if mail::is_for_mail(request.uri()) {
+        if mail::is_for_mail(request.uri()) && !self.client.is_answered_by_a_double() {
             return self.mail(request, record).await;
         }
         // Before the body is read: a guest that may not send does not get to write.

@@ -78,7 +78,8 @@ impl Sender {
         match self.validate(&plugin, &manifest).await? {
             Ok(wanted) if mistakes.is_empty() => {
                 let grants = self.grants(&manifest, wanted)?;
-                let (client, secrets) = (Client::new(grants), Arc::clone(&profile.secrets));
+                let client = Client::new(grants).answered_by(runtime.double.clone());
+                let secrets = Arc::clone(&profile.secrets);
                 let reach = Arc::new(Reach { client, secrets, mailer: profile.mailer() });
                 Ok(Started::new(Parts { runtime, profile, plugin, manifest, reach }))
             }

@@ -48,7 +48,8 @@ fn limits() -> HostLimits {
 fn host_printing(stdout: Shared) -> Host {
     static CACHE: LazyLock<PathBuf> = LazyLock::new(|| std::env::temp_dir().join("mag-test-plugins"));
     let cache_dir = Some(CACHE.clone());
-    Host::new(HostOptions { cache_dir, stdout: Box::new(stdout), stdout_is_terminal: false, limits: limits() }).unwrap()
+    let stdout = Box::new(stdout);
+    Host::new(HostOptions { cache_dir, stdout, stdout_is_terminal: false, limits: limits(), double: None }).unwrap()
 }
 
 fn host() -> Host {
