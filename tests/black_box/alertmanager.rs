@@ -187,6 +187,10 @@ fn mag_silence_adds_lists_and_expires() {
     runs(&["expire", &id]).must_be(0, "1 silence expired", "");
     runs(&["list"]).must_be(0, "0 silences", "");
     runs(&["expire", &id]).must_fail_with(1, &["is already expired"]);
+    // No variable says who asks: the system does.
+    runs(&["add", "host=web-2"]);
+    let by = get(&mag, "/api/v2/silences")[0]["createdBy"].clone();
+    assert!(by.as_str().is_some_and(|by| !by.is_empty()), "{by}");
     runs(&["expire", "none"]).must_fail_with(1, &["there is no silence none"]);
     runs(&["add", "host=~("]).must_fail_with(2, &["host=~(: not a regular expression"]);
     runs(&["add", "host=~.*"]).must_fail_with(1, &["at least one matcher must not match the empty string"]);

@@ -1,6 +1,7 @@
 //! `mag silence …`: what is counted and told to nobody for a while. A running mag is asked; of a stopped one the store is
 //! read, and nothing changed.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub(super) struct AddArgs {
     /// Why
     #[arg(long, default_value = "")]
     comment: String,
-    /// Who; the user's name unless given
+    /// Who; the name of the user who asks unless given
     #[arg(long)]
     author: Option<String>,
     #[command(flatten)]
@@ -104,12 +105,31 @@ fn add(args: &AddArgs, config: Option<&Path>) -> Result<(), ExitCode> {
         matchers: args.matchers.clone(),
         starts: args.start.map(At),
         ends: At(args.end.unwrap_or_else(|| from.saturating_add(as_millis(args.duration)))),
-        created_by: args.author.clone().or_else(|| env("USER")).unwrap_or_default(),
+        created_by: args.author.clone().or_else(user).unwrap_or_default(),
         comment: args.comment.clone(),
     };
     let made: SilenceMade = post(&mag, "/api/v1/silences", &wanted)?;
     print(&format!("{}\n", made.id));
     Ok(())
+}
+
+/// Whoever asks: the name that a login leaves in the environment, else, as in a container or for cron, the system's.
+fn user() -> Option<String> {
+    let filled = |name: &str| env(name).filter(|name| !name.is_empty());
+    filled("USER").or_else(|| filled("LOGNAME")).or_else(|| {
+        let own = std::fs::metadata("/proc/self").ok()?.uid();
+        let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        Some(name_of(own, &known).unwrap_or_else(|| format!("uid {own}")))
+    })
+}
+
+/// A user's name by the lines of `/etc/passwd`.
+fn name_of(uid: u32, passwd: &str) -> Option<String> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
 }
 
 fn expire(args: &ExpireArgs, config: Option<&Path>) -> Result<(), ExitCode> {
@@ -171,4 +191,17 @@ fn entry(silence: &SilenceReport, now: Millis) -> String {
         text.push_str(&format!("  {}\n", line(&by, WIDTH - 2)));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_has_the_name_that_the_system_knows() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nodd line\n:x:7:7::/:\nann:x:1000:1000:Ann,,,:/home/ann:/bin/sh\n";
+        assert_eq!(name_of(1_000, passwd).as_deref(), Some("ann"));
+        assert_eq!(name_of(0, passwd).as_deref(), Some("root"));
+        assert_eq!(name_of(7, passwd), None);
+    }
 }

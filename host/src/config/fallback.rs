@@ -38,15 +38,16 @@ pub(super) fn check(senders: &[Sender], names: &[&str], file: &File) {
     }
 }
 
-/// The way from a sender back to itself, if its fallbacks lead there.
+/// The way from a sender back to itself, if its fallbacks lead there; of the senders of a circle the first one says it.
 fn circle(start: &Sender, senders: &[Sender]) -> Option<String> {
     let mut way = vec![start.name.as_str()];
     let mut at = start;
     while let Some(fallback) = &at.fallback {
         let next = fallback.sender.as_str();
         if way.contains(&next) {
+            let first = senders.iter().find(|sender| way.contains(&sender.name.as_str()))?;
             way.push(next);
-            return (next == start.name).then(|| way.join(" → "));
+            return (next == start.name && first.name == start.name).then(|| way.join(" → "));
         }
         way.push(next);
         at = senders.iter().find(|sender| sender.name == next)?;
