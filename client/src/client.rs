@@ -3,12 +3,14 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::error::{Error, Refusal};
 use crate::message::Message;
 use crate::outbox::Outbox;
+use crate::transport::{Dial, Transport, connect};
 use crate::wire::{Wire, now};
 
 /// What is queued goes out when there is so much of it.
@@ -37,6 +39,7 @@ pub enum Protocol {
 #[derive(Clone, Debug)]
 pub struct Builder {
     address: String,
+    dial: Option<Dial>,
     protocol: Protocol,
     timeout: Duration,
     reconnect: bool,
@@ -77,6 +80,14 @@ impl Builder {
         self
     }
 
+    /// How to connect instead of plainly to the address, which then only names mag in errors: a program that speaks TLS
+    /// does so here. It is given the time that it may take.
+    #[must_use]
+    pub fn dial(mut self, dial: impl Fn(Duration) -> io::Result<Box<dyn Transport>> + Send + Sync + 'static) -> Self {
+        self.dial = Some(Dial(Arc::new(dial)));
+        self
+    }
+
     /// A client that connects when it has something to send.
     pub(crate) fn unconnected(self) -> Client {
         Client { options: self, wire: None, outbox: Outbox::default(), name: random_name() }
@@ -112,14 +123,15 @@ fn random_name() -> String {
 }
 
 impl Client {
-    /// Begins to describe a client of the mag at `address`, `HOST:PORT`.
+    /// Begins to describe a client of the mag at `address`, `HOST:PORT` or `unix:PATH`.
     #[must_use]
     pub fn builder(address: impl Into<String>) -> Builder {
         let timeout = Duration::from_secs(10);
-        Builder { address: address.into(), protocol: Protocol::default(), timeout, reconnect: true, ids: true }
+        let (protocol, address) = (Protocol::default(), address.into());
+        Builder { address, dial: None, protocol, timeout, reconnect: true, ids: true }
     }
 
-    /// Connects to the mag at `address`, `HOST:PORT`, with all defaults.
+    /// Connects to the mag at `address`, `HOST:PORT` or `unix:PATH`, with all defaults.
     ///
     /// # Errors
     ///
@@ -335,7 +347,10 @@ impl Client {
 
     /// A new connection, on which everything that is not answered goes again.
     fn dial(&mut self, patience: Duration) -> io::Result<Wire> {
-        let mut wire = Wire::connect(&self.options.address, patience)?;
+        let mut wire = Wire::over(match &self.options.dial {
+            Some(Dial(dial)) => dial(patience)?,
+            None => connect(&self.options.address, patience)?,
+        });
         let wish: &[u8] = match self.options.protocol {
             Protocol::Classic => b"",
             Protocol::Ndjson => b"{\"ack\":true}\n",

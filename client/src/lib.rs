@@ -41,9 +41,11 @@ mod client;
 mod error;
 mod message;
 mod outbox;
+mod transport;
 mod wire;
 
 pub use background::{Background, Flush, Full, Unsent};
 pub use client::{Builder, Client, Protocol};
 pub use error::{Error, Refusal};
 pub use message::{Message, Severity};
+pub use transport::Transport;

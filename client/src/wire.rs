@@ -1,8 +1,9 @@
 //! One connection: bytes out, replies in, never blocked for longer than asked.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
+
+use crate::transport::Transport;
 
 /// A longer reply is not mag's.
 const REPLY_BYTES: usize = 64 * 1024;
@@ -16,7 +17,7 @@ pub(crate) fn now() -> Instant {
 /// A connection to mag.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    stream: TcpStream,
+    stream: Box<dyn Transport>,
     /// Replies read and not yet given out.
     replies: Vec<u8>,
     /// mag sends no more.
@@ -24,24 +25,14 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// Connects to the first address that answers within `patience`.
-    pub(crate) fn connect(address: &str, patience: Duration) -> io::Result<Self> {
-        let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
-        for peer in address.to_socket_addrs()? {
-            match TcpStream::connect_timeout(&peer, patience.max(Duration::from_millis(1))) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Self { stream, replies: Vec::new(), ended: false });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
+    /// Over a connection that was just made.
+    pub(crate) fn over(stream: Box<dyn Transport>) -> Self {
+        Self { stream, replies: Vec::new(), ended: false }
     }
 
     /// Writes what it can within `patience`; 0 when nothing could be written.
     pub(crate) fn write(&mut self, bytes: &[u8], patience: Duration) -> io::Result<usize> {
-        self.stream.set_write_timeout(Some(patience.max(Duration::from_millis(1))))?;
+        self.stream.set_write_timeout(patience.max(Duration::from_millis(1)))?;
         match self.stream.write(bytes) {
             Ok(0) => Err(ErrorKind::WriteZero.into()),
             Err(error) if is_wait(&error) => Ok(0),
@@ -58,7 +49,7 @@ impl Wire {
             self.stream.set_nonblocking(false)?;
             read
         } else {
-            self.stream.set_read_timeout(Some(patience))?;
+            self.stream.set_read_timeout(patience)?;
             self.stream.read(&mut bytes)
         };
         match read {
@@ -82,7 +73,7 @@ impl Wire {
 
     /// Tells mag that nothing more comes.
     pub(crate) fn finish(&mut self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+        self.stream.finish()
     }
 }
 

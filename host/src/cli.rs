@@ -13,6 +13,7 @@ mod check;
 mod completions;
 mod config;
 mod dlq;
+mod reach;
 mod run;
 mod send;
 mod sender;
@@ -94,8 +95,8 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
         None => run::run(&run::RunArgs::default(), arguments.config.as_deref(), arguments.verbose),
         Some(Command::Run(args)) => run::run(&args, arguments.config.as_deref(), arguments.verbose),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
-        Some(Command::Send(args)) => send::run(&args),
-        Some(Command::Watch(args)) => watch::run(&args),
+        Some(Command::Send(args)) => send::run(&args, arguments.config.as_deref()),
+        Some(Command::Watch(args)) => watch::run(&args, arguments.config.as_deref()),
         Some(Command::Status(args)) => status::run(&args, arguments.config.as_deref()),
         Some(Command::Dlq(command)) => dlq::run(&command, arguments.config.as_deref()),
         Some(Command::Silence(command)) => silence::run(&command, arguments.config.as_deref()),

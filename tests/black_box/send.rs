@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::support::{Mag, free_port};
+use super::support::{Certificate, Home, Mag, free_port};
 
 const COUNTS_ONLY: &str = "[route]\nmax_messages = 1000000\ntime_limit = \"1h\"\nsenders = []\n";
 
@@ -62,4 +62,52 @@ fn a_mag_that_does_not_answer_ends_with_75() {
     let to = silent.local_addr().expect("its address").to_string();
     let ended = super::support::Home::with("").runs(&["send", "--to", &to, "--timeout", "200ms", "hello"]);
     ended.must_fail_with(75, &["no ack"]);
+}
+
+/// A config that listens there, and only counts.
+fn listening(listen: &str) -> String {
+    format!("[[listen]]\n{listen}\n{COUNTS_ONLY}")
+}
+
+#[test]
+fn where_nobody_says_otherwise_the_config_says_where_mag_is() {
+    let port = free_port();
+    let mag = Mag::with(&listening(&format!("address = \"0.0.0.0:{port}\"\nprotocol = \"ndjson\"")));
+    mag.home().runs(&["send", "hello"]).must_be(0, "", "");
+    mag.home().runs(&["watch", "--", "echo", "hello"]).must_be(0, "hello", "");
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 2)]);
+}
+
+#[test]
+fn a_unix_socket_is_spoken_to_by_config_and_by_name() {
+    let other = format!(
+        "address = \"127.0.0.1:{}\"\nprotocol = \"syslog\"\n[[listen]]\naddress = \"unix:mag.sock\"",
+        free_port()
+    );
+    let mag = Mag::with(&listening(&other));
+    mag.home().runs(&["send", "hello"]).must_be(0, "", "");
+    mag.home().runs(&["send", "--to", "unix:mag.sock", "hello"]).must_be(0, "", "");
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 2)]);
+}
+
+#[test]
+fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it() {
+    let (port, certificate) = (free_port(), Certificate::for_names(&["localhost"]));
+    let tls = format!("address = \"127.0.0.1:{port}\"\ntls = {{ cert = \"cert.pem\", key = \"key.pem\" }}");
+    let home = Home::with(&listening(&tls)).file("cert.pem", certificate.pem().as_bytes());
+    let mag = home.file("key.pem", certificate.key_pem().as_bytes()).start();
+    mag.home().runs(&["send", "hello"]).must_be(0, "", "");
+    let to = format!("tls:localhost:{port}");
+    mag.home().runs(&["send", "--to", &to, "--ca", "cert.pem", "hello"]).must_be(0, "", "");
+    // An authority that signed nothing of it, or another name, is nobody to talk to.
+    mag.home().runs(&["send", "--to", &to, "hello"]).must_fail_with(75, &["cannot reach mag at tls:localhost:"]);
+    let named = format!("tls:127.0.0.1:{port}");
+    mag.home().runs(&["send", "--to", &named, "--ca", "cert.pem", "hello"]).must_fail_with(75, &["certificate"]);
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 2)]);
+}
+
+#[test]
+fn a_config_without_a_port_for_it_is_said() {
+    let home = Home::with(&listening("address = \"127.0.0.1:0\""));
+    home.runs(&["send", "hello"]).must_fail_with(2, &["say where mag is with --to"]);
 }

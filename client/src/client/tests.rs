@@ -189,3 +189,39 @@ fn more_than_fits_in_memory_goes_through_a_window() {
     client.close().unwrap();
     playing.join().unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_is_an_address_too_and_a_program_may_connect_in_its_own_way() {
+    use std::os::unix::net::UnixListener;
+    let folder = std::env::temp_dir().join(format!("mag-client-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let playing = spawn(move || {
+        (0..2)
+            .map(|_| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut lines = BufReader::new(stream.try_clone().unwrap());
+                let (mut wish, mut line) = (String::new(), String::new());
+                lines.read_line(&mut wish).unwrap();
+                lines.read_line(&mut line).unwrap();
+                stream.write_all(b"{\"acked\":1}\n").unwrap();
+                line
+            })
+            .collect::<Vec<_>>()
+    });
+    let builder = Client::builder(format!("unix:{}", path.display())).timeout(Duration::from_secs(20)).ids(false);
+    let mut client = builder.connect().unwrap();
+    client.send(&Message::new("a")).unwrap();
+    client.close().unwrap();
+    let own = path.clone();
+    let dial =
+        move |_patience| Ok(Box::new(std::os::unix::net::UnixStream::connect(&own)?) as Box<dyn crate::Transport>);
+    let builder = Client::builder("somewhere").timeout(Duration::from_secs(20)).ids(false);
+    let mut client = builder.dial(dial).connect().unwrap();
+    client.send(&Message::new("b")).unwrap();
+    client.close().unwrap();
+    assert_eq!(playing.join().unwrap(), ["{\"text\":\"a\"}\n", "{\"text\":\"b\"}\n"]);
+    std::fs::remove_dir_all(&folder).unwrap();
+}

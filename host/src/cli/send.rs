@@ -3,13 +3,15 @@
 //! Success means that mag has committed all of it. Memory stays bounded whatever comes in.
 
 use std::io::{self, BufRead, BufReader, Read, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use mag_client::{Client, Error, Message};
+use mag_client::{Builder, Client, Error, Message};
 
-use super::EXIT_TEMPORARY;
+use super::reach::{self, ReachError};
+use super::{EXIT_TEMPORARY, EXIT_USAGE, complain};
 use crate::limits;
 
 /// mag cuts longer texts, so more of a line is not kept; what is kept beyond the limit makes mag say so.
@@ -31,9 +33,13 @@ pub(super) struct SendArgs {
 /// Which mag, and what every message has.
 #[derive(Args, Clone, Debug)]
 pub(super) struct To {
-    /// Where mag listens
-    #[arg(long = "to", value_name = "HOST:PORT", env = "MAG_ADDRESS", default_value = "127.0.0.1:3050")]
-    pub(super) address: String,
+    /// Where mag listens: HOST:PORT, unix:PATH or tls:HOST:PORT; else the first fitting [[listen]] of the config, else
+    /// 127.0.0.1:3050
+    #[arg(long = "to", value_name = "ADDRESS", env = "MAG_ADDRESS")]
+    address: Option<String>,
+    /// With tls: the PEM file of who signed mag's certificate, instead of the system's authorities
+    #[arg(long, value_name = "FILE", env = "MAG_CA")]
+    ca: Option<PathBuf>,
     /// What sort of message it is; routes decide by it
     #[arg(long)]
     kind: Option<String>,
@@ -46,6 +52,13 @@ pub(super) struct To {
 }
 
 impl To {
+    /// Begins a client of the mag that is meant; says also how that one is named.
+    pub(super) fn client(&self, config: Option<&Path>) -> Result<(Builder, String), ReachError> {
+        let filled = self.address.as_deref().filter(|address| !address.is_empty());
+        let (client, named) = reach::find(filled, self.ca.as_deref(), config)?;
+        Ok((client.timeout(self.timeout), named))
+    }
+
     /// A message with everything that was said about all of them.
     pub(super) fn message(&self, text: impl Into<String>) -> Message {
         let mut message = Message::new(text);
@@ -59,10 +72,17 @@ impl To {
     }
 }
 
-/// Sends what `args` say; exit status 0 acknowledged, 1 refused, 75 not reached or no ack in time.
+/// Sends what `args` say; exit status 0 acknowledged, 1 refused, 2 arguments or config, 75 not reached or no ack in time.
 #[must_use]
-pub(super) fn run(args: &SendArgs) -> ExitCode {
-    match send(args, io::stdin().lock()) {
+pub(super) fn run(args: &SendArgs, config: Option<&Path>) -> ExitCode {
+    let client = match args.to.client(config) {
+        Ok((client, _)) => client,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match send(args, client, io::stdin().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Without a standard error there is nobody to tell; the exit status says it anyway.
@@ -101,9 +121,9 @@ impl From<Error> for Failure {
     }
 }
 
-fn send(args: &SendArgs, input: impl Read) -> Result<(), Failure> {
+fn send(args: &SendArgs, client: Builder, input: impl Read) -> Result<(), Failure> {
     // A message is never sent twice: with a broken connection the caller decides.
-    let mut client = Client::builder(&args.to.address).timeout(args.to.timeout).reconnect(false).connect()?;
+    let mut client = client.reconnect(false).connect()?;
     if args.words == ["-"] {
         send_lines(args, &mut client, input)?;
     } else {
@@ -177,7 +197,7 @@ mod tests {
 
     use clap::Parser;
 
-    use super::{Failure, LINE_BYTES, SendArgs, read_line, send};
+    use super::{Failure, LINE_BYTES, SendArgs, read_line};
 
     #[derive(Parser)]
     struct Command {
@@ -187,6 +207,10 @@ mod tests {
 
     fn args(words: &[&str]) -> SendArgs {
         Command::try_parse_from(["send"].iter().chain(words)).unwrap().args
+    }
+
+    fn send(args: &SendArgs, input: impl std::io::Read) -> Result<(), Failure> {
+        super::send(args, args.to.client(None).unwrap().0, input)
     }
 
     /// A mag that hears so many lines after the wish for acks, then answers; gives back the lines, without their ids.

@@ -4,6 +4,7 @@
 //! The command comes first: it never waits for mag, what it writes passes through, and the exit status is its own.
 
 use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
@@ -15,6 +16,7 @@ use mag_client::{Background, Client, Message, Severity};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reach::USUAL;
 use super::send::{To, read_line};
 use super::{EXIT_TEMPORARY, complain};
 use crate::limits;
@@ -42,8 +44,13 @@ pub(super) struct WatchArgs {
 
 /// Runs the command; its own exit status, 126 or 127 when it cannot be run, 75 when it did well and mag was not told all.
 #[must_use]
-pub(super) fn run(args: &WatchArgs) -> ExitCode {
-    let mag = match Client::builder(&args.to.address).timeout(args.to.timeout).background(LINES) {
+pub(super) fn run(args: &WatchArgs, config: Option<&Path>) -> ExitCode {
+    // The command runs all the same.
+    let (client, named) = args.to.client(config).unwrap_or_else(|error| {
+        complain(&error.to_string());
+        (Client::builder(USUAL).timeout(args.to.timeout), USUAL.to_owned())
+    });
+    let mag = match client.background(LINES) {
         Ok(mag) => mag,
         Err(error) => {
             complain(&format!("mag: cannot send: {error}"));
@@ -54,7 +61,7 @@ pub(super) fn run(args: &WatchArgs) -> ExitCode {
     match mag.close(args.to.timeout) {
         Ok(()) => ExitCode::from(code),
         Err(unsent) => {
-            complain(&format!("mag: {unsent}; mag is asked for at {}", args.to.address));
+            complain(&format!("mag: {unsent}; mag is asked for at {named}"));
             ExitCode::from(if code == 0 { EXIT_TEMPORARY } else { code })
         }
     }

@@ -13,6 +13,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 pub(crate) struct Certificate {
     config: Arc<ServerConfig>,
     pem: String,
+    key_pem: String,
 }
 
 impl Certificate {
@@ -45,12 +46,17 @@ impl Certificate {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .expect("a key that fits its certificate");
-        Self { config: Arc::new(config), pem: cert.pem() }
+        Self { config: Arc::new(config), pem: cert.pem(), key_pem: key_pair.serialize_pem() }
     }
 
     /// The certificate as a file of trusted authorities holds it.
     pub(crate) fn pem(&self) -> &str {
         &self.pem
+    }
+
+    /// Its key, as a server's file holds it.
+    pub(crate) fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     /// A port behind which a server speaks TLS with it, and nothing else.

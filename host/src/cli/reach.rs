@@ -1,0 +1,259 @@
+//! Where a mag takes messages in, for the commands that send some: what was typed, else what the config says, else the usual
+//! port.
+//!
+//! A port of the config that speaks TLS is known by its own certificate, which the config names: that is no matter of names
+//! and authorities. Any other one is checked as a browser does it.
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use mag_client::{Builder, Client, Transport};
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
+
+use super::env;
+use crate::config::{Config, Listen, Mistakes, Protocol, Socket, SourceError};
+
+/// Where mag is looked for when nobody says where it is.
+pub(super) const USUAL: &str = "127.0.0.1:3050";
+/// How an address begins that is spoken to over TLS.
+const TLS: &str = "tls:";
+
+/// Why nobody can be asked.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReachError {
+    #[error("mag: {0}")]
+    Source(#[from] SourceError),
+    #[error("{0}")]
+    Mistakes(#[from] Mistakes),
+    #[error(
+        "mag: no [[listen]] of the config takes messages from here (plain, or TLS without client certificates, with \
+         protocol auto or ndjson and a fixed port): say where mag is with --to"
+    )]
+    Nowhere,
+    #[error("mag: {path}: {why}", path = .path.display())]
+    File { path: PathBuf, why: String },
+    #[error("mag: {0} is not an address like tls:mag.example.org:3050")]
+    Address(String),
+}
+
+/// Begins a client of the mag that is meant; says also how that one is named.
+pub(super) fn find(
+    to: Option<&str>,
+    ca: Option<&Path>,
+    config: Option<&Path>,
+) -> Result<(Builder, String), ReachError> {
+    if let Some(to) = to {
+        return typed(to, ca);
+    }
+    let source = Config::find(config, &env)?;
+    if source.file.is_none() {
+        return Ok((Client::builder(USUAL), USUAL.to_owned()));
+    }
+    let config = Config::load(&source, &env)?;
+    config.listen.iter().find_map(|listen| listening(listen).transpose()).unwrap_or(Err(ReachError::Nowhere))
+}
+
+fn typed(to: &str, ca: Option<&Path>) -> Result<(Builder, String), ReachError> {
+    let Some(address) = to.strip_prefix(TLS) else { return Ok((Client::builder(to), to.to_owned())) };
+    let wrong = || ReachError::Address(to.to_owned());
+    let host = address.rsplit_once(':').map(|(host, _)| host.trim_start_matches('[').trim_end_matches(']'));
+    let name = ServerName::try_from(host.ok_or_else(wrong)?.to_owned()).map_err(|_odd| wrong())?;
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(path) => {
+            let file = |why: String| ReachError::File { path: path.to_owned(), why };
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| file(error.to_string()))?;
+            }
+        }
+        None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|error| ReachError::File {
+        path: ca.unwrap_or(Path::new("the system's certificate authorities")).to_owned(),
+        why: error.to_string(),
+    })?;
+    Ok((over_tls(to, address, name, verifier), to.to_owned()))
+}
+
+/// A client of this port of the config, if it can be one.
+fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
+    let spoken = matches!(listen.protocol, Protocol::Auto | Protocol::Ndjson) && !listen.trust_proxy;
+    if !spoken {
+        return Ok(None);
+    }
+    let address = match &listen.socket {
+        Socket::Unix(path) => format!("unix:{}", path.display()),
+        Socket::Tcp if listen.address.ends_with(":0") => return Ok(None),
+        Socket::Tcp => from_here(&listen.address),
+        _ => return Ok(None),
+    };
+    let Some(tls) = &listen.tls else { return Ok(Some((Client::builder(address.as_str()), address))) };
+    if tls.client_ca.is_some() {
+        return Ok(None);
+    }
+    let own = certificates(&tls.cert)?.swap_remove(0);
+    // What is known by its certificate needs no name.
+    let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+    Ok(Some((over_tls(&address, &address, name, Arc::new(Known { own, provider: provider() })), address)))
+}
+
+/// All addresses of a machine are reached by its loopback.
+fn from_here(address: &str) -> String {
+    match address.rsplit_once(':') {
+        Some(("0.0.0.0", port)) => format!("127.0.0.1:{port}"),
+        Some(("[::]", port)) => format!("[::1]:{port}"),
+        _ => address.to_owned(),
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ReachError> {
+    let file = |why: String| ReachError::File { path: path.to_owned(), why };
+    let bytes = std::fs::read(path).map_err(|error| file(error.to_string()))?;
+    let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(file("no certificate in PEM".to_owned())),
+        Err(error) => Err(file(format!("no certificate in PEM: {error}"))),
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn over_tls(named: &str, address: &str, name: ServerName<'static>, verifier: Arc<dyn ServerCertVerifier>) -> Builder {
+    let tls = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("ring serves both TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let (tls, address) = (Arc::new(tls), address.to_owned());
+    Client::builder(named).dial(move |patience| {
+        let patience = patience.max(Duration::from_millis(1));
+        let mut socket = connect(&address, patience)?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(patience))?;
+        socket.set_write_timeout(Some(patience))?;
+        let mut session = ClientConnection::new(Arc::clone(&tls), name.clone()).map_err(broken)?;
+        while session.is_handshaking() {
+            session.complete_io(&mut socket)?;
+        }
+        Ok(Box::new(Secured(StreamOwned::new(session, socket))))
+    })
+}
+
+fn broken(error: rustls::Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+fn connect(address: &str, patience: Duration) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(ErrorKind::NotFound, "the name has no address");
+    for peer in address.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&peer, patience) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// TLS over TCP.
+struct Secured(StreamOwned<ClientConnection, TcpStream>);
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Secured").field(&self.0.sock).finish()
+    }
+}
+
+impl Read for Secured {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.0.read(bytes)
+    }
+}
+
+impl Write for Secured {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+impl Transport for Secured {
+    fn set_read_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.0.sock.set_read_timeout(Some(timeout))
+    }
+
+    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        self.0.sock.set_write_timeout(Some(timeout))
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        self.0.sock.set_nonblocking(nonblocking)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.conn.send_close_notify();
+        self.0.flush()?;
+        self.0.sock.shutdown(Shutdown::Write)
+    }
+}
+
+/// Trusts one certificate and no other.
+#[derive(Debug)]
+struct Known {
+    own: CertificateDer<'static>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Known {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *end_entity == self.own {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(rustls::Error::General("its certificate is not the one that the config names".to_owned()))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
