@@ -13,7 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -33,12 +33,14 @@ mod metrics;
 mod page;
 mod probe;
 mod report;
+mod turns;
 
 pub use report::{
     At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
     SilenceList, SilenceMade, SilenceReport, SilenceWanted, SilencesNamed, Status, StoreReport,
 };
 use report::{Live, StoreSize};
+use turns::{Turn, Turns};
 
 /// What there is to look at.
 #[derive(Debug)]
@@ -98,25 +100,24 @@ impl Admin {
 
 /// Answers until `stop`; then nothing of it is left.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) {
-    let permits = Arc::new(Semaphore::new(limits::ADMIN_CONNECTIONS));
-    let mut connections = JoinSet::new();
+    let (mut turns, mut connections) = (Turns::default(), JoinSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = connections.join_next() => {
-                if let Err(error) = ended {
+                // One that was turned away is cancelled.
+                if let Err(error) = ended && !error.is_cancelled() {
                     tracing::error!(%error, "a request to [admin] ended by a mistake of mag's own");
                 }
             }
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // One more is closed at once: whoever looks in asks again.
-                    let Ok(permit) = Arc::clone(&permits).try_acquire_owned() else { continue };
-                    let admin = Arc::clone(&admin);
-                    connections.spawn(async move {
-                        one(stream, admin).await;
-                        drop(permit);
-                    });
+                    if turns.make_room() {
+                        let turn = Turn::of_client(admin.clock.clone());
+                        let task = connections.spawn(one(stream, Arc::clone(&admin), turn.clone()));
+                        turns.push(turn, task);
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "[admin] cannot accept connections");
@@ -129,10 +130,17 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
 }
 
 /// One connection is one request, and has an end however slow its client is.
-async fn one(stream: TcpStream, admin: Arc<Admin>) {
-    let service = service_fn(|request| {
-        let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(answer::answer(&admin, request).await) }
+async fn one(stream: TcpStream, admin: Arc<Admin>, turn: Turn) {
+    let service = service_fn(|mut request| {
+        let (admin, turn) = (Arc::clone(&admin), turn.clone());
+        async move {
+            turn.is_mags();
+            // Whoever reads the body waits for the client again.
+            request.extensions_mut().insert(turn.clone());
+            let answer = answer::answer(&admin, request).await;
+            turn.is_clients();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -324,7 +324,7 @@ async fn tidy(store: Store, keep: Duration, clock: Clock, stop: CancellationToke
     loop {
         let before = clock.now().saturating_sub(as_millis(keep));
         match store.trim(before).await {
-            Ok(trimmed) if trimmed > 0 && !stop.is_cancelled() => continue,
+            Ok(trimmed) if trimmed.more && !stop.is_cancelled() => continue,
             Ok(_) => {}
             Err(store::Stopped) => return,
         }

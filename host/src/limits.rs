@@ -216,8 +216,10 @@ pub const NOTIFICATION_GROUPS: u32 = 1_000;
 pub const NOTIFICATION_BYTES: usize = 512 * 1024;
 /// Characters of a notification's title.
 pub const TITLE_CHARS: usize = 200;
-/// Deliveries of the history that one transaction forgets, so that nobody waits long for it.
-pub const TRIM_DELIVERIES: u32 = 200;
+/// Rows of the history that one transaction forgets, so that nobody waits long for it…
+pub const TRIM_ROWS: u32 = 200;
+/// …and that it looks at.
+pub const TRIM_LOOKED: usize = 5_000;
 
 /// Dead letters that one transaction replays or drops, and ids that one request may name.
 pub const LETTERS: usize = 500;
@@ -230,7 +232,7 @@ pub const SHOWN_DELIVERIES: u32 = 5;
 /// Messages of the integrity check that are told; a damaged file can have very many.
 pub const DAMAGES: u32 = 20;
 
-/// Connections to `[admin]` at a time; one more is closed at once.
+/// Connections to `[admin]` at a time; for one more the one that says nothing for longest is closed.
 pub const ADMIN_CONNECTIONS: usize = 64;
 /// The head of a request to `[admin]`.
 pub const ADMIN_HEADER_BYTES: usize = 16 * 1024;
@@ -244,6 +246,8 @@ pub const ADMIN_BODY_BYTES: usize = 64 * 1024;
 pub const ADMIN_BODY_SECONDS: u64 = 10;
 /// A whole connection, the answer included.
 pub const ADMIN_CONNECTION_SECONDS: u64 = 60;
+/// How long a test of a sender is waited for, unless whoever asks says otherwise, and at most.
+pub const TEST_WAIT_SECONDS: [u64; 2] = [60, 60 * 60];
 /// How long engine and store have to give a sign of life.
 pub const ADMIN_ALIVE_SECONDS: u64 = 5;
 

@@ -42,6 +42,7 @@ mod letters;
 mod lock;
 mod look;
 mod mark;
+mod noted;
 mod queue;
 mod receipts;
 mod reserve;
@@ -51,8 +52,10 @@ mod schema;
 mod settings;
 mod silences;
 mod start;
+mod tested;
 #[cfg(test)]
 mod tests;
+mod trim;
 mod wal;
 mod windows;
 mod writer;
@@ -60,15 +63,18 @@ mod writer;
 pub use backup::{BackupError, backup};
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
 pub use delivery::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries};
-pub use letters::{Deed, LetterError, Moved, TEST_TEXT, Which};
+pub use letters::{Deed, LetterError, Moved, Which};
 pub use look::{
-    Account, AttemptLine, DeliveryLine, Facts, GroupLine, Letter, LetterPage, LookError, OpenRoute, Overview, Reader,
-    SenderLine, holder, look,
+    Account, AttemptLine, DeliveryLine, Facts, GroupLine, Letter, LetterPage, LookError, Looked, OpenRoute, Overview,
+    Reader, SenderLine, holder, look,
 };
+pub use noted::Noted;
 
 pub use error::OpenError;
 pub use file::check_place;
 pub use silences::{SilenceError, SilenceWish};
+pub use tested::TEST_TEXT;
+pub use trim::Trimmed;
 
 use file::{Opened, Wanted, open_file};
 use full::Fullness;
@@ -252,7 +258,7 @@ fn open_with(
         tracing::error!("the damaged store is now {}, a new one is begun", aside.display());
         opened = open_file(settings, &wanted, watch);
     }
-    let Opened { conn, reserve, mark, routing, recovered } = match opened {
+    let Opened { conn, reserve, mark, routing, recovered, pages, silences } = match opened {
         Ok(opened) => opened,
         Err(error) => {
             if let (Some(lock), OpenError::NotADatabase { .. } | OpenError::NotOurs { .. }) = (lock, &error) {
@@ -263,8 +269,6 @@ fn open_with(
     };
     // From here on the writer waits by itself, and says so.
     conn.busy_timeout(Duration::ZERO)?;
-    let pages = settings.pages(&conn)?;
-    let silences = silences::current(&conn, clock.now())?;
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
     let (trouble, watch_trouble) = watch::channel(None);
@@ -283,7 +287,8 @@ fn open_with(
         silences,
         room: Room::new(settings.queue),
         room_log: RoomLog::default(),
-        trim: limits::TRIM_DELIVERIES,
+        trim: limits::TRIM_ROWS,
+        trimming: trim::Place::default(),
         full_pause: settings.full_pause,
         pages,
         reserve,
@@ -304,9 +309,11 @@ fn open_with(
     ))
 }
 
-/// Whether another connection holds the file for a moment; trying again helps.
+/// Whether another connection holds the file; trying again helps. What SQLite calls a failed locking protocol is that too:
+/// it comes when a hundred tries to begin a transaction found a lock held, so before anything was read or written.
 fn is_busy(error: &rusqlite::Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    use ErrorCode::{DatabaseBusy, DatabaseLocked, FileLockingProtocolFailed};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | FileLockingProtocolFailed))
 }
 
 /// Checks a store's file and its ledger against its rows, reading only, while mag runs or not; returns one sentence for
@@ -400,13 +407,14 @@ impl Store {
         }
     }
 
-    /// Queues a test notification for a sender; returns the delivery's id.
+    /// Queues a test notification for a sender, which is dropped if it is not begun while it is waited for; returns the
+    /// delivery's id.
     ///
     /// # Errors
     ///
     /// The store stopped, or the sender is not there.
-    pub async fn test(&self, sender: String) -> Result<Result<String, LetterError>, Stopped> {
-        self.ask(|done| Command::Test { sender, done }).await
+    pub async fn test(&self, sender: String, wait: Duration) -> Result<Result<String, LetterError>, Stopped> {
+        self.ask(|done| Command::Test { sender, wait, done }).await
     }
 
     /// Looks at what is committed: through a connection of its own, or, for a store without a file, between two commits.
@@ -471,12 +479,12 @@ impl Store {
         self.ask(|done| Command::Escalate { escalation, done }).await
     }
 
-    /// Forgets what was told before `before`, a bounded number of deliveries; returns how many.
+    /// Forgets what was told before `before`, a bounded number of rows.
     ///
     /// # Errors
     ///
     /// The store stopped.
-    pub async fn trim(&self, before: Millis) -> Result<usize, Stopped> {
+    pub async fn trim(&self, before: Millis) -> Result<Trimmed, Stopped> {
         self.ask(|done| Command::Trim { before, done }).await
     }
 

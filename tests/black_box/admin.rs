@@ -201,7 +201,7 @@ fn what_is_too_large_or_too_slow_is_ended_and_hurts_nobody() {
     let receiver = Receiver::start();
     let mag = start(&receiver);
     let admin = mag.admin();
-    // As many as may be open at a time, and more.
+    // More than may be open at a time.
     let mut slow: Vec<_> = (0..80).map(|_| admin.wire()).collect();
     for wire in &mut slow {
         wire.writes_while_open(b"GET /healthz HTTP/1.1\r\nHost: local");
@@ -224,6 +224,19 @@ fn what_is_too_large_or_too_slow_is_ended_and_hurts_nobody() {
     mag.takes(&ndjson(&["a", "a"]));
     receiver.request(1);
     assert_eq!(admin.get("/healthz").status, 200);
+    mag.stops();
+}
+
+#[test]
+fn connections_that_say_nothing_make_room_for_one_that_does() {
+    let receiver = Receiver::start();
+    let mag = start(&receiver);
+    let admin = mag.admin();
+    let mut silent: Vec<_> = (0..64).map(|_| admin.wire()).collect();
+    for _ in 0..3 {
+        assert_eq!(admin.get("/healthz").status, 200, "at once, at the first try");
+    }
+    assert_eq!(silent[0].hears_to_the_end(), "", "the one that was silent for longest is closed");
     mag.stops();
 }
 

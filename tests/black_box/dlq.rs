@@ -84,6 +84,27 @@ fn dead_letters_are_listed_and_shown_with_reason_attempts_and_texts() {
 }
 
 #[test]
+fn a_replayed_letter_that_dies_again_is_told_by_the_fallback_again() {
+    let (hook, second) = (refusing(2), Receiver::start());
+    let fallback = format!(
+        "fallback = \"second\"\n[senders.second]\nplugin = \"webhook\"\nconfig = {{ url = \"{}\" }}\n",
+        second.url("/")
+    );
+    let mag = Mag::with(&(config(&hook, "hook") + &fallback));
+    mag.takes(&ndjson(&["a", "a"]));
+    let once = second.request(1);
+    let id = hook.request(1).header("webhook-id").expect("an id").to_owned();
+    ask(&mag, &["dlq", "replay", &id]);
+    let twice = second.request(2);
+    assert_eq!(hook.request(2).header("webhook-id"), Some(id.as_str()), "a replay has the same id");
+    assert_ne!(once.header("webhook-id"), twice.header("webhook-id"), "what the fallback tells is news");
+    assert_eq!((&twice.json()["reason"], &twice.json()["groups"][0]["count"]), (&json!("escalated"), &json!(2)));
+    let home = mag.stops();
+    assert_eq!((home.store().account("root", "hook").dead, home.store().account("root", "second").told), (2, 4));
+    home.store().must_balance();
+}
+
+#[test]
 fn a_stopped_store_is_listed_and_shown_and_never_changed() {
     let receiver = refusing(1);
     let (mag, ids) = with_letters(&receiver, &["a"]);

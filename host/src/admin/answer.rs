@@ -147,7 +147,7 @@ async fn get(admin: &Admin, place: &Place<'_>, request: &Request<Incoming>) -> R
 
 async fn post(admin: &Admin, place: &Place<'_>, request: Request<Incoming>) -> Result<Answer, Refusal> {
     match place {
-        Place::Test(name) => change::test(admin, name).await,
+        Place::Test(name) => change::test(admin, name, request.uri().query().unwrap_or_default()).await,
         Place::Silences => change::silence(admin, request).await,
         Place::ExpireSilences => change::expire(admin, request).await,
         Place::Replay => change::letters(admin, crate::store::Deed::Replay, request).await,

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use super::Admin;
 use super::answer::{Answer, Refusal, json};
 use super::report::{Decided, Queued, Selection, SilenceMade, SilenceWanted, SilencesNamed};
+use super::turns::Turn;
 use crate::limits;
 use crate::matcher::Matcher;
 use crate::silence::Silence;
@@ -76,13 +77,18 @@ pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming
     Ok(json(StatusCode::OK, &Decided::from(moved)))
 }
 
-/// Queues a test notification.
-pub(super) async fn test(admin: &Admin, name: &str) -> Result<Answer, Refusal> {
+/// Queues a test notification, for as long as the query says that somebody waits.
+pub(super) async fn test(admin: &Admin, name: &str, query: &str) -> Result<Answer, Refusal> {
+    let [usual, most] = limits::TEST_WAIT_SECONDS.map(Duration::from_secs);
+    let wait = url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == "wait").map(|(_, value)| value);
+    let wait = wait
+        .map_or(Some(usual), |value| humantime::parse_duration(&value).ok())
+        .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "wait is a duration like 60s"))?;
     let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
     if !admin.senders.contains_key(&name) {
         return Err(admin.no_sender(&name));
     }
-    let id = admin.store.test(name.clone()).await??;
+    let id = admin.store.test(name.clone(), wait.min(most)).await??;
     if let Some(look) = admin.looks.get(&name) {
         look.notify_one();
     }
@@ -125,8 +131,11 @@ async fn body<T: serde::de::DeserializeOwned>(request: Request<Incoming>) -> Res
     if kind.split(';').next().is_none_or(|kind| !kind.trim().eq_ignore_ascii_case("application/json")) {
         return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json"));
     }
+    let turn = request.extensions().get::<Turn>().cloned();
+    turn.iter().for_each(Turn::is_clients);
     let limited = Limited::new(request.into_body(), limits::ADMIN_BODY_BYTES);
     let read = timeout(Duration::from_secs(limits::ADMIN_BODY_SECONDS), limited.collect()).await;
+    turn.iter().for_each(Turn::is_mags);
     let whole = match read {
         Ok(Ok(whole)) => whole.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -9,7 +9,7 @@ use clap::{Args, Subcommand};
 use super::ask::{Mag, Unanswered, Where};
 use super::words::line;
 use super::{complain, print};
-use crate::admin::{DeliveryReport, Queued, Status};
+use crate::admin::{Decided, DeliveryReport, Queued, Status};
 use crate::clock::Clock;
 
 /// Tests.
@@ -56,7 +56,8 @@ pub(super) fn run(command: &TestCommand, config: Option<&Path>) -> ExitCode {
 fn notify(mag: &Mag, args: &NotifyArgs) -> Result<String, Unanswered> {
     let sender = &args.sender;
     let segment: String = percent_encoding::utf8_percent_encode(sender, percent_encoding::NON_ALPHANUMERIC).collect();
-    let queued: Queued = mag.post(&format!("/api/v1/senders/{segment}/test"), &serde_json::Value::Null)?;
+    let wait: String = humantime::format_duration(args.timeout).to_string().split(' ').collect();
+    let queued: Queued = mag.post(&format!("/api/v1/senders/{segment}/test?wait={wait}"), &serde_json::Value::Null)?;
     let clock = Clock::system();
     let begun = clock.instant();
     loop {
@@ -69,23 +70,26 @@ fn notify(mag: &Mag, args: &NotifyArgs) -> Result<String, Unanswered> {
             let why = tried.error.as_deref().unwrap_or("no reason is known");
             return Err(Unanswered::Refused(line(why, 1_000)));
         }
-        if begun.elapsed() >= args.timeout {
-            return Err(too_late(mag, args, &queued.id));
+        let dropped = seen.letter.state == "dropped";
+        if begun.elapsed() >= args.timeout || dropped {
+            return Err(too_late(mag, args, &queued.id, dropped));
         }
         std::thread::sleep(LOOK_EVERY);
     }
 }
 
-/// Why nothing was told yet, as far as the sender says it.
-fn too_late(mag: &Mag, args: &NotifyArgs, id: &str) -> Unanswered {
+/// Why nothing was told yet, as far as the sender says it. Nobody waits for it from now on, so it is dropped.
+fn too_late(mag: &Mag, args: &NotifyArgs, id: &str, dropped: bool) -> Unanswered {
+    let dropped = dropped || mag.post::<Decided>("/api/v1/dlq/drop", &serde_json::json!({ "ids": [id] })).is_ok();
     let status = mag.get::<Status>("/api/v1/status").ok();
     let sender = status.and_then(|status| status.senders.into_iter().find(|sender| sender.name == args.sender));
     let state = sender.as_ref().map_or("unknown", |sender| sender.health.as_str());
     let failure = sender.as_ref().and_then(|sender| sender.last_failure.as_ref());
     let failure = failure.map_or_else(String::new, |failure| format!(", {}", line(&failure.error, 1_000)));
     let waited = humantime::format_duration(args.timeout);
+    let now = if dropped { "the test is dropped" } else { "it may be telling it now" };
     Unanswered::Refused(format!(
-        "sender {} has not told it in {waited}, it is {state}{failure}; the test stays queued, id {id}",
+        "sender {} has not told it in {waited}, it is {state}{failure}; {now}, id {id}",
         args.sender
     ))
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::{EXIT_USAGE, complain, load_config, print};
-use crate::store::{self, Account};
+use crate::store::{self, Account, Noted};
 
 /// Arguments of `mag verify`.
 #[derive(Args, Clone, Debug)]
@@ -32,7 +32,12 @@ pub(super) fn run(args: &VerifyArgs, config: Option<&Path>) -> ExitCode {
         complain("mag: the store is :memory:, there is no file to verify");
         return ExitCode::from(EXIT_USAGE);
     };
-    match store::look(&file, |reader| Ok((reader.accounts()?, reader.verify()?))) {
+    let noted = Noted::beside(&file);
+    let looked = store::look(&file, |reader| {
+        let wrong = [noted.against(&file, reader)?, reader.verify()?].concat();
+        Ok((reader.accounts()?, wrong))
+    });
+    match looked {
         Ok((accounts, wrong)) => {
             print(&report(&file, &accounts, &wrong));
             if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -52,7 +52,11 @@ fn copy_into(from: &Path, to: &Path) -> Result<(), BackupError> {
     let file_error = |source| BackupError::File { path: to.display().to_string(), source };
     let name = to.to_str().ok_or_else(|| file_error(not_text()))?;
     // An empty file is none for SQLite (https://www.sqlite.org/lang_vacuum.html).
-    let copied = connect(from).and_then(|conn| Ok(conn.execute("VACUUM INTO ?1", [name])?));
+    let copied = connect(from).and_then(|glass| {
+        // It writes, but not the store.
+        glass.pragma_update(None, "query_only", false)?;
+        Ok(glass.execute("VACUUM INTO ?1", [name])?)
+    });
     copied.map_err(|error| named(from, error))?;
     // Without the store's number the copy is one of its own: the mark beside the store knows of later commits.
     let unnamed = Connection::open(to).and_then(|copy| copy.execute("DELETE FROM meta WHERE key = 'store'", []));

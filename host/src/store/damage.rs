@@ -13,7 +13,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 
 use super::mark::{Compared, Left, Print, sync_folder};
-use super::{OpenError, audit, schema, start};
+use super::{OpenError, audit, is_busy, schema, start};
 use crate::clock::Clock;
 use crate::limits;
 use crate::message::Millis;
@@ -53,7 +53,7 @@ pub(super) fn before(path: &Path, left: Option<&Left>) -> Result<Before, OpenErr
         return if used { Err(damaged(path, "the file is empty, and was not before")) } else { Ok(Before::New) };
     }
     // Of a first start that was cut off SQLite's journal knows what the beginning has to be.
-    if head != MAGIC && bytes(path, "-journal") == 0 {
+    if head != MAGIC && journal_bytes(path) == 0 {
         return Err(match left {
             None => OpenError::NotADatabase { path: path.display().to_string() },
             Some(_) => damaged(path, "its first bytes are not those of a database"),
@@ -63,19 +63,19 @@ pub(super) fn before(path: &Path, left: Option<&Left>) -> Result<Before, OpenErr
     match was.compare(&Print::of(path).map_err(file_error)?) {
         Compared::Same if log == 0 => Ok(Before::Whole),
         Compared::Unread if log == 0 => Ok(Before::Unknown),
-        Compared::Rotten => Err(damaged(
-            path,
-            format!(
-                "bytes of it changed since mag stopped, though nobody wrote it (to have only its counts checked, delete {})",
-                super::beside(path, ".mark").display()
-            ),
-        )),
+        Compared::Rotten => {
+            let delete = super::beside(path, ".mark");
+            Err(damaged(path, format!("{} (to have only its counts checked, delete {})", ROTTEN, delete.display())))
+        }
         Compared::Same | Compared::Unread | Compared::Written => {
             tracing::warn!("the store {} was written by another program since mag stopped", path.display());
             Ok(Before::Unknown)
         }
     }
 }
+
+/// What is said of a file whose time is that of the stop, and whose bytes are not.
+pub(super) const ROTTEN: &str = "bytes of it changed since mag stopped, though nobody wrote it";
 
 /// How every SQLite database begins.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -89,6 +89,11 @@ fn begins_as_one(path: &Path) -> bool {
 /// How much is in the log.
 pub(super) fn log_bytes(path: &Path) -> u64 {
     bytes(path, "-wal")
+}
+
+/// How much is in the journal that SQLite keeps before there is a log.
+pub(super) fn journal_bytes(path: &Path) -> u64 {
+    bytes(path, "-journal")
 }
 
 fn bytes(path: &Path, ending: &str) -> u64 {
@@ -142,7 +147,7 @@ fn look(conn: &Connection, path: &Path, version: usize) -> Result<Option<String>
 }
 
 /// Whether the commits that the last run noted are in the file.
-fn tail(conn: &Connection, path: &Path, left: &Left) -> rusqlite::Result<Option<String>> {
+pub(super) fn tail(conn: &Connection, path: &Path, left: &Left) -> rusqlite::Result<Option<String>> {
     let (store, commit) = (store_number(conn)?, last_commit(conn)?);
     // A backup has no number.
     if store != Some(left.store) || commit >= left.commit {
@@ -325,6 +330,7 @@ pub(super) fn explain(path: Option<&Path>, error: OpenError) -> OpenError {
                 damaged(path, said.clone().unwrap_or_else(|| failure.to_string()))
             }
             ErrorCode::DiskFull => OpenError::Full { path: path.display().to_string() },
+            _ if is_busy(&error) => OpenError::Failed { path: path.display().to_string(), said: held_words(&error) },
             _ => OpenError::Failed { path: path.display().to_string(), said: error.to_string() },
         },
         Error::FromSqlConversionFailure(..)
@@ -335,6 +341,10 @@ pub(super) fn explain(path: Option<&Path>, error: OpenError) -> OpenError {
         | Error::QueryReturnedNoRows => damaged(path, error.to_string()),
         _ => OpenError::Failed { path: path.display().to_string(), said: error.to_string() },
     }
+}
+
+fn held_words(error: &rusqlite::Error) -> String {
+    format!("another program holds it, try again when that has ended ({error})")
 }
 
 /// Moves a damaged store out of the way, with what belongs to it; returns where the database lies now.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::filling::fitting;
 use super::ledger::{Moves, NO_ROUTE, Term};
 use super::rows::{self, GROUP_COLUMNS, int};
-use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, receipts};
+use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, receipts, tested};
 use crate::clock::as_millis;
 use crate::message::{Millis, Reason};
 
@@ -236,6 +236,7 @@ fn read(conn: &Connection, id: &str) -> Result<Delivery> {
 ///
 /// One that shares a group with a delivery under way waits for it.
 pub(super) fn next_queued(conn: &Connection, freeze: &Freeze, now: Millis) -> Result<Option<Delivery>> {
+    tested::drop_late(conn, Some(&freeze.sender), now)?;
     let id: Option<String> = conn
         .prepare_cached(
             "SELECT id FROM deliveries WHERE sender = ?1 AND finished IS NULL AND state = 'queued'
@@ -284,28 +285,4 @@ pub(super) fn attempts_between(conn: &Connection, from: Millis, to: Millis) -> R
         conn.prepare("SELECT sender, started FROM attempts WHERE started BETWEEN ?1 AND ?2 ORDER BY started")?;
     let attempts = statement.query_map([int(from), int(to)], |row| Ok((row.get(0)?, rows::read_uint(row, 1)?)))?;
     attempts.collect()
-}
-
-/// Forgets deliveries that ended well before `before`, a few at a time, with their attempts and groups. Groups
-/// that were not seen since and their receipts go too; dead letters stay, a person decides about them.
-pub(super) fn trim(conn: &Connection, before: Millis, at_most: u32) -> Result<usize> {
-    let old: Vec<String> = conn
-        .prepare_cached("SELECT id FROM deliveries WHERE finished < ?1 AND state IN ('delivered', 'dropped') LIMIT ?2")?
-        .query_map(params![int(before), at_most], |row| row.get(0))?
-        .collect::<Result<_>>()?;
-    for id in &old {
-        for table in ["delivery_groups", "attempts"] {
-            conn.prepare_cached(&format!("DELETE FROM {table} WHERE delivery = ?1"))?.execute([id])?;
-        }
-        conn.prepare_cached("DELETE FROM deliveries WHERE id = ?1")?.execute([id])?;
-    }
-    let mut trimmed = old.len();
-    for sql in [
-        "DELETE FROM groups WHERE group_id IN (SELECT group_id FROM groups WHERE updated < ?1 LIMIT ?2)",
-        "DELETE FROM receipts WHERE (sender, group_id) IN
-           (SELECT sender, group_id FROM receipts WHERE updated < ?1 LIMIT ?2)",
-    ] {
-        trimmed += conn.prepare_cached(sql)?.execute(params![int(before), at_most])?;
-    }
-    Ok(trimmed)
 }

@@ -13,8 +13,9 @@ use super::damage::Before;
 use super::full::{Fullness, Leaves, is_full};
 use super::mark::{Deed, Mark, Watch};
 use super::reserve::Reserve;
-use super::{OpenError, Recovered, Routing, Settings, damage, is_busy, lock, schema, start, wal};
+use super::{OpenError, Recovered, Routing, Settings, damage, is_busy, lock, schema, silences, start, wal};
 use crate::clock;
+use crate::silence::Silences;
 
 /// A file that is open and fits.
 pub(super) struct Opened {
@@ -23,6 +24,10 @@ pub(super) struct Opened {
     pub(super) mark: Mark,
     pub(super) routing: Routing,
     pub(super) recovered: Recovered,
+    /// Pages that the file may have, if it has a bound.
+    pub(super) pages: Option<u32>,
+    /// Silences that hold, or will.
+    pub(super) silences: Silences,
 }
 
 /// What a file shall fit.
@@ -75,9 +80,14 @@ pub(super) fn open_file(settings: &Settings, wanted: &Wanted<'_>, watch: &Watch)
         }
     };
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
-    begin(&conn, &mut mark).map_err(|error| damage::explain(path, error.into()))?;
+    let (pages, silences) = loop {
+        match begin(&conn, settings, wanted, &mut mark).map_err(OpenError::from) {
+            Err(error) if held_up.can_go_on(&error) => {}
+            begun => break begun.map_err(|error| held_up.explain(error))?,
+        }
+    };
     let reserve = held_up.reserve.unwrap_or_else(|| settings.reserve());
-    Ok(Opened { conn, reserve, mark, routing, recovered })
+    Ok(Opened { conn, reserve, mark, routing, recovered, pages, silences })
 }
 
 /// What a start waits for, or makes room for.
@@ -144,11 +154,17 @@ fn fit(conn: &mut Connection, settings: &Settings, wanted: &Wanted<'_>) -> Resul
     Ok(fitted)
 }
 
-/// From now on commits are noted outside of the store too.
-fn begin(conn: &Connection, mark: &mut Mark) -> rusqlite::Result<()> {
+/// What the writer has to know of the file; from now on commits are noted outside of the store too.
+fn begin(
+    conn: &Connection,
+    settings: &Settings,
+    wanted: &Wanted<'_>,
+    mark: &mut Mark,
+) -> rusqlite::Result<(Option<u32>, Silences)> {
+    let known = (settings.pages(conn)?, silences::current(conn, wanted.clock.now())?);
     let commit = damage::last_commit(conn)?;
     if let Some(store) = damage::store_number(conn)? {
         mark.begin(store, commit);
     }
-    Ok(())
+    Ok(known)
 }

@@ -115,8 +115,9 @@ fn total(conn: &Connection, group: &Group) -> Result<u64> {
 
 fn take(conn: &Connection, delivery: &str, n: usize, entry: &Picked) -> Result<()> {
     let sql = format!(
-        "INSERT INTO delivery_groups (delivery, n, omitted, total, shown, shown_since, {GROUP_COLUMNS}, resolved, escalated)
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6, {GROUP_COLUMNS}, resolved, escalated FROM queue WHERE id = ?7"
+        "INSERT INTO delivery_groups (delivery, n, omitted, total, shown, shown_since, {GROUP_COLUMNS}, resolved, escalated,
+           escalated_as)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, {GROUP_COLUMNS}, resolved, escalated, escalated_as FROM queue WHERE id = ?7"
     );
     let (shown, since) = entry.shown.unzip();
     conn.prepare_cached(&sql)?.execute(params![

@@ -257,7 +257,11 @@ impl Writer {
     fn has_pages(&self) -> rusqlite::Result<bool> {
         let Some(pages) = self.pages else { return Ok(true) };
         let number = |name| self.conn.pragma_query_value(None, name, |row| row.get::<_, u32>(0));
-        let used = number("page_count")?.saturating_sub(number("freelist_count")?);
+        let used = match number("page_count").and_then(|all| Ok(all.saturating_sub(number("freelist_count")?))) {
+            // It is looked at again soon.
+            Err(error) if super::is_busy(&error) => return Ok(false),
+            used => used?,
+        };
         // A little below the bound, so that not every row that goes lets one message in.
         Ok(used.saturating_add(pages / limits::STORE_ROOM_PART) < bound(pages, Leaves::All))
     }

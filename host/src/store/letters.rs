@@ -1,22 +1,17 @@
-//! What a person does to deliveries: replays or drops dead letters, and asks a sender for a test.
+//! What a person does to dead letters: replays or drops them.
 //!
-//! Each is part of one transaction, with the ledger moved along. Nothing here calls a sender: what is replayed or tested
-//! becomes a delivery in state `queued`, which its sender's task takes as soon as it is free.
+//! Each is part of one transaction, with the ledger moved along. Nothing here calls a sender: what is replayed becomes a
+//! delivery in state `queued`, which its sender's task takes as soon as it is free.
 
 use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
-use super::ledger::{Moves, NO_ROUTE, Term};
+use super::ledger::{Moves, Term};
 use super::rows::{int, uint};
-use super::{deliveries, new_delivery_id};
-use crate::group::group_id;
+use super::{deliveries, escalate, tested};
 use crate::limits;
-use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Labels, Message, Millis, Reason};
-
-/// What a test notification says.
-pub const TEST_TEXT: &str = "Test notification from mag";
+use crate::message::Millis;
 
 /// Which dead letters are meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +150,7 @@ pub(super) fn apply(
 
 fn select(conn: &Connection, request: &Request) -> Result<std::result::Result<Vec<Letter>, LetterError>> {
     let sender = match &request.which {
-        Which::Ids(ids) => return by_id(conn, ids),
+        Which::Ids(ids) => return by_id(conn, ids, request.deed),
         Which::Sender(sender) => Some(sender),
         Which::All => None,
     };
@@ -169,7 +164,7 @@ fn select(conn: &Connection, request: &Request) -> Result<std::result::Result<Ve
     Ok(Ok(letters.collect::<Result<_>>()?))
 }
 
-fn by_id(conn: &Connection, ids: &[String]) -> Result<std::result::Result<Vec<Letter>, LetterError>> {
+fn by_id(conn: &Connection, ids: &[String], deed: Deed) -> Result<std::result::Result<Vec<Letter>, LetterError>> {
     if ids.len() > limits::LETTERS {
         return Ok(Err(LetterError::TooMany));
     }
@@ -182,7 +177,10 @@ fn by_id(conn: &Connection, ids: &[String]) -> Result<std::result::Result<Vec<Le
         });
         match found.optional()? {
             None => return Ok(Err(LetterError::Missing { id: id.clone() })),
-            Some((state, _)) if state != "dead" => return Ok(Err(LetterError::NotDead { id: id.clone(), state })),
+            // Whoever asked for a test drops it when they no longer wait.
+            Some((state, _)) if state != "dead" && !(deed == Deed::Drop && tested::is_queued(conn, id)?) => {
+                return Ok(Err(LetterError::NotDead { id: id.clone(), state }));
+            }
             // Named twice is meant once.
             Some((_, letter)) if letters.iter().all(|other| other.id != letter.id) => letters.push(letter),
             Some(_) => {}
@@ -191,13 +189,15 @@ fn by_id(conn: &Connection, ids: &[String]) -> Result<std::result::Result<Vec<Le
     Ok(Ok(letters))
 }
 
-/// Its failures are forgotten, else it would be given up again at the first one; its attempts count on.
+/// Its failures are forgotten, else it would be given up again at the first one; its attempts count on. If it dies again,
+/// the fallback is told again.
 fn replay(conn: &Connection, letter: &Letter, moves: &mut Moves) -> Result<()> {
     conn.prepare_cached(
         "UPDATE deliveries SET state = 'queued', finished = NULL, next_attempt = NULL,
            failures = 0, limited = 0, faults = 0, tried_ms = 0 WHERE id = ?1",
     )?
     .execute([&letter.id])?;
+    escalate::begin_anew(conn, &letter.id)?;
     deliveries::shift(conn, &letter.id, &letter.sender, (Term::Dead, Term::Frozen), moves)
 }
 
@@ -206,46 +206,4 @@ fn drop_one(conn: &Connection, letter: &Letter, now: Millis, moves: &mut Moves) 
     conn.prepare_cached("UPDATE deliveries SET state = 'dropped', finished = ?2 WHERE id = ?1")?
         .execute(params![letter.id, int(now)])?;
     deliveries::shift(conn, &letter.id, &letter.sender, (Term::Dead, Term::Dropped), moves)
-}
-
-/// Queues a test for a sender; gives its id.
-///
-/// Its one group belongs to no route, so no row of the ledger counts it, now or when it ends.
-pub(super) fn test(
-    conn: &Connection,
-    sender: &str,
-    known: &HashSet<String>,
-    now: Millis,
-) -> Result<std::result::Result<String, LetterError>> {
-    if !known.contains(sender) {
-        return Ok(Err(LetterError::SenderGone { sender: sender.to_owned() }));
-    }
-    let id = new_delivery_id(now);
-    conn.prepare_cached(
-        "INSERT INTO deliveries (id, sender, state, attempt, groups, messages, omitted_groups, omitted_messages, created,
-           reason) VALUES (?1, ?2, 'queued', 0, 1, 1, 0, 0, ?3, ?4)",
-    )?
-    .execute(params![id, sender, int(now), Reason::Test.as_str()])?;
-    let message = Message {
-        text: TEST_TEXT.to_owned(),
-        kind: DEFAULT_KIND.to_owned(),
-        severity: None,
-        labels: Labels::default(),
-        source: String::new(),
-    };
-    conn.prepare_cached(
-        "INSERT INTO delivery_groups (delivery, n, omitted, total, group_id, route, kind, text, labels, count, first_seen,
-           last_seen, opened, closed, samples, reason, resolved)
-         VALUES (?1, 0, 0, 1, ?2, ?3, ?4, ?5, '{}', 1, ?6, ?6, ?6, ?6, '[]', ?7, 0)",
-    )?
-    .execute(params![
-        id,
-        group_id(NO_ROUTE, &[Field::Text], &message).to_string(),
-        NO_ROUTE,
-        message.kind,
-        message.text,
-        int(now),
-        Reason::Test.as_str(),
-    ])?;
-    Ok(Ok(id))
 }

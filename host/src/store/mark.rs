@@ -86,6 +86,15 @@ fn hash(file: &mut File) -> io::Result<String> {
 }
 
 impl Left {
+    /// What a run left beside this database.
+    pub(super) fn beside(database: &Path) -> io::Result<Option<Self>> {
+        match read(&super::lock::beside(database, ".mark")) {
+            Ok(bytes) => Ok(Self::read(&String::from_utf8_lossy(&bytes))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Reads the first line of a mark; `None` when it says nothing that can be relied on.
     pub(super) fn read(text: &str) -> Option<Self> {
         let (line, _) = text.split_once('\n')?;
@@ -165,12 +174,8 @@ impl Mark {
     pub(super) fn beside(database: Option<&Path>, watch: Watch) -> Result<Self, OpenError> {
         let path = database.map(|database| super::lock::beside(database, ".mark"));
         let mut mark = Self { path, file: None, left: None, watch };
-        if let Some(path) = &mark.path {
-            match read(path) {
-                Ok(bytes) => mark.left = Left::read(&String::from_utf8_lossy(&bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(source) => return Err(mark.error(source)),
-            }
+        if let Some(database) = database {
+            mark.left = Left::beside(database).map_err(|source| mark.error(source))?;
         }
         Ok(mark)
     }

@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x6d61_6731;
 
 /// Every step from an empty file to today's; the schema's version is how many were done.
-pub(super) const MIGRATIONS: [&str; 3] = [FIRST, SECOND, THIRD];
+pub(super) const MIGRATIONS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
 /// Today's schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -242,6 +242,14 @@ ALTER TABLE windows ADD COLUMN resolved INTEGER;
 ALTER TABLE groups ADD COLUMN alerting INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE silences ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX queue_resolved ON queue (group_id) WHERE resolved = 1;
+";
+
+/// What was escalated and is replayed: the delivery that holds what was copied of a row last, so that a fallback which has
+/// not begun to tell of it is not given it a second time. And until when a test is waited for.
+const FOURTH: &str = "
+ALTER TABLE deliveries ADD COLUMN expires INTEGER;
+ALTER TABLE delivery_groups ADD COLUMN escalated_as TEXT;
+ALTER TABLE queue ADD COLUMN escalated_as TEXT;
 ";
 
 /// Refuses a file that is not mag's, or a later mag's, reading only; returns its schema.

@@ -13,6 +13,7 @@ mod damage;
 mod escalations;
 mod file;
 mod full;
+mod history;
 mod ids;
 mod letters;
 mod living;

@@ -22,7 +22,8 @@ use super::wal::Growth;
 use super::windows::Books;
 use super::{
     Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, SilenceError,
-    SilenceWish, Trouble, deliveries, escalate, freeze, is_busy, letters, silences, start, windows,
+    SilenceWish, Trimmed, Trouble, deliveries, escalate, freeze, is_busy, letters, silences, start, tested, trim,
+    windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
@@ -47,13 +48,13 @@ pub(super) enum Command {
     /// A person makes, changes or ends a silence.
     Silence { wish: SilenceWish, done: oneshot::Sender<Result<String, SilenceError>> },
     /// A person wants to see a sender work.
-    Test { sender: String, done: oneshot::Sender<Result<String, LetterError>> },
+    Test { sender: String, wait: Duration, done: oneshot::Sender<Result<String, LetterError>> },
     /// Somebody reads a store that has no file to read; changes nothing.
     Look(Box<dyn FnOnce(&Connection) + Send>),
     /// Another sender shall tell what this one cannot.
     Escalate { escalation: Escalation, done: oneshot::Sender<usize> },
     /// Forget what was told before then.
-    Trim { before: Millis, done: oneshot::Sender<usize> },
+    Trim { before: Millis, done: oneshot::Sender<Trimmed> },
 }
 
 pub(super) struct Writer {
@@ -75,8 +76,10 @@ pub(super) struct Writer {
     /// What waits for each sender.
     pub(super) room: Room,
     pub(super) room_log: RoomLog,
-    /// Deliveries trimmed in one transaction, so that nobody waits long for it.
+    /// Rows trimmed in one transaction, so that nobody waits long for it.
     pub(super) trim: u32,
+    /// How far trimming came.
+    pub(super) trimming: trim::Place,
     /// Between two tries while the disk is full.
     pub(super) full_pause: Duration,
     /// Pages that the file may have, if it has a bound.
@@ -98,7 +101,8 @@ pub(super) struct Effects {
     seq: u64,
     /// In the order of the armed senders that got something.
     frozen: Vec<Delivery>,
-    trimmed: usize,
+    /// Of each wish to trim, in the order of the batch.
+    trimmed: VecDeque<Trimmed>,
     /// What a person decided, in the order of the batch.
     letters: VecDeque<Result<Moved, LetterError>>,
     tests: VecDeque<Result<String, LetterError>>,
@@ -208,10 +212,9 @@ impl Writer {
     ) -> rusqlite::Result<Option<(Effects, Duration)>> {
         let first = self.clock.instant();
         let mut said = false;
-        self.set_bound(leaves)?;
         loop {
             let begun = self.clock.instant();
-            match self.transaction(batch) {
+            match self.set_bound(leaves).and_then(|()| self.transaction(batch)) {
                 Ok(effects) => {
                     if self.held.is_none() {
                         self.trouble.send_if_modified(|trouble| trouble.take().is_some());
@@ -261,6 +264,7 @@ impl Writer {
         let mut sweeping = self.sweeping.clone();
         let mut room = self.room.clone();
         let mut silences = self.silences.clone();
+        let mut trimming = self.trimming.clone();
         for command in batch {
             match command {
                 Command::Change { changes, .. } => {
@@ -294,14 +298,15 @@ impl Writer {
                 Command::Silence { wish, .. } => {
                     effects.silences.push_back(silences::apply(&transaction, &mut silences, wish, now)?);
                 }
-                Command::Test { sender, .. } => {
-                    effects.tests.push_back(letters::test(&transaction, sender, &self.known, now)?);
+                Command::Test { sender, wait, .. } => {
+                    effects.tests.push_back(tested::queue(&transaction, sender, *wait, &self.known, now)?);
                     woken.push(sender.clone());
                 }
                 // Done before.
                 Command::Look(_) => {}
                 Command::Trim { before, .. } => {
-                    effects.trimmed = deliveries::trim(&transaction, *before, self.trim)?;
+                    tested::drop_late(&transaction, None, now)?;
+                    effects.trimmed.push_back(trim::step(&transaction, *before, self.trim, &mut trimming)?);
                 }
             }
         }
@@ -315,6 +320,7 @@ impl Writer {
         transaction.commit()?;
         self.sweeping = sweeping;
         self.silences = silences;
+        self.trimming = trimming;
         self.room_log.note(&mut room, &self.metrics, self.clock.instant());
         self.room = room;
         Ok(effects)
@@ -345,8 +351,9 @@ impl Writer {
                 }
                 Command::Test { done, .. } => effects.tests.pop_front().is_some_and(|id| done.send(id).is_err()),
                 Command::Trim { done, .. } => {
-                    self.metrics.trimmed.inc_by(effects.trimmed as u64);
-                    done.send(effects.trimmed).is_err()
+                    let trimmed = effects.trimmed.pop_front().unwrap_or_default();
+                    self.metrics.trimmed.inc_by(trimmed.forgot as u64);
+                    done.send(trimmed).is_err()
                 }
                 Command::Arm { .. } | Command::Look(_) => false,
             };

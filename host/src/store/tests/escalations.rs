@@ -92,6 +92,89 @@ async fn a_dead_letter_is_told_by_the_fallback_in_the_same_commit() {
     assert_eq!((account(&path, "team"), account(&path, "mail")), ([5, 0, 0, 0, 5], [5, 0, 5, 0, 0]));
 }
 
+/// Dies once more, as a sender with a fallback.
+async fn dies(rig: &Rig, delivery: &Delivery) {
+    let attempted = Attempted { fallback: Some("mail".to_owned()), ..attempted(delivery, dead()) };
+    rig.store.finish(attempted).await.expect("the store runs");
+}
+
+async fn replay(rig: &Rig, delivery: &Delivery) -> Delivery {
+    let which = Which::Ids(vec![delivery.id.clone()]);
+    rig.store.letters(which, Deed::Replay).await.expect("the store runs").expect("it is dead");
+    rig.next("team").await.expect("it is told again")
+}
+
+#[tokio::test]
+async fn a_letter_that_is_replayed_and_dies_again_is_told_by_the_fallback_again_under_another_id() {
+    let (_folder, path) = file();
+    let first = rig(&path);
+    first.close(vec![group("root", "a", 5), group("root", "b", 2)]).await;
+    let dying = first.next("team").await.expect("it waits");
+    dies(&first, &dying).await;
+    let once = first.next("mail").await.expect("the copy");
+    first.finish(&once, delivered()).await;
+    let again = replay(&first, &dying).await;
+    assert_eq!((again.id.as_str(), again.attempt), (dying.id.as_str(), 2));
+    assert_eq!(first.next("mail").await, None, "that somebody replays it is nothing to tell");
+    first.stop();
+    // A crash between the death and the fallback's attempt: the copy came with the death, and comes once.
+    let second = rig(&path);
+    dies(&second, &again).await;
+    second.stop();
+    let third = rig(&path);
+    let twice = third.next("mail").await.expect("another copy");
+    assert_ne!(twice.id, once.id, "the destination would take the same id for what it has");
+    assert_eq!((texts(&twice), twice.groups[0].count, twice.reason), (vec!["a", "b"], 5, Some(Reason::Escalated)));
+    third.finish(&twice, delivered()).await;
+    assert_eq!(escalate(&third).await, 0, "and each death once");
+    assert_eq!(third.next("mail").await, None);
+    third.stop();
+    balanced(&path);
+    assert_eq!((account(&path, "team"), account(&path, "mail")), ([7, 0, 0, 0, 7], [14, 0, 0, 14, 0]));
+}
+
+#[tokio::test]
+async fn a_fallback_that_has_not_begun_the_copy_of_the_first_death_is_not_told_twice_of_the_same_messages() {
+    let (_folder, path) = file();
+    let rig = rig(&path);
+    rig.close(vec![group("root", "a", 5)]).await;
+    let dying = rig.next("team").await.expect("it waits");
+    dies(&rig, &dying).await;
+    let again = replay(&rig, &dying).await;
+    let later = Outcome::Dead { code: "http-410".to_owned(), error: "gone".to_owned() };
+    let again = Attempted { fallback: Some("mail".to_owned()), ..attempted(&again, later) };
+    rig.store.finish(again).await.expect("the store runs");
+    let copy = rig.next("mail").await.expect("one copy");
+    assert_eq!((copy.groups[0].count, copy.cause.map(|cause| cause.code)), (5, Some("http-410".to_owned())));
+    // It has begun: a third death is another one.
+    let again = replay(&rig, &dying).await;
+    dies(&rig, &again).await;
+    rig.finish(&Delivery { cause: None, ..copy }, delivered()).await;
+    assert_eq!(rig.next("mail").await.map(|copy| copy.groups[0].count), Some(5));
+    rig.stop();
+    balanced(&path);
+}
+
+#[tokio::test]
+async fn a_replayed_letter_that_cannot_be_told_for_long_is_told_by_the_fallback_once_for_its_new_life() {
+    let (_folder, path) = file();
+    let rig = rig(&path);
+    rig.close(vec![group("root", "a", 5)]).await;
+    let dying = rig.next("team").await.expect("it waits");
+    dies(&rig, &dying).await;
+    let once = rig.next("mail").await.expect("the copy");
+    rig.finish(&once, delivered()).await;
+    let again = replay(&rig, &dying).await;
+    rig.finish(&again, backoff()).await;
+    assert_eq!(escalate(&rig).await, 1);
+    let twice = rig.next("mail").await.expect("another copy");
+    rig.finish(&twice, delivered()).await;
+    dies(&rig, &again).await;
+    assert_eq!(rig.next("mail").await, None, "its end is no news after that");
+    rig.stop();
+    balanced(&path);
+}
+
 #[tokio::test]
 async fn a_chain_of_fallbacks_hands_on_what_the_first_one_cannot_tell_either() {
     let (_folder, path) = file();

@@ -41,7 +41,7 @@ async fn a_newer_schema_is_refused_untouched() {
     foreign(&path, "PRAGMA journal_mode = DELETE; PRAGMA user_version = 99; CREATE TABLE later (x);");
     let before = std::fs::read(&path).expect("the file reads");
     let error = refused(&path);
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 3, .. }), "{error}");
+    assert!(matches!(error, OpenError::Newer { found: 99, known: schema::VERSION, .. }), "{error}");
     assert!(error.to_string().contains("a later one"), "it says what to do: {error}");
     assert!(before == std::fs::read(&path).expect("the file reads"), "not a byte changed");
 }
@@ -81,7 +81,7 @@ async fn an_empty_file_becomes_a_store_and_stays_one() {
         balanced(&path);
         assert_eq!(number(&path, "SELECT total FROM groups"), start);
     }
-    assert_eq!(number(&path, "PRAGMA user_version"), 3);
+    assert_eq!(usize::try_from(number(&path, "PRAGMA user_version")), Ok(schema::VERSION));
     assert_eq!(number(&path, "PRAGMA application_id"), 0x6d61_6731);
 }
 
@@ -171,4 +171,42 @@ async fn a_log_that_grew_while_somebody_read_gives_its_room_back() {
     assert!(log() <= limits::WAL_BYTES, "{} bytes", log());
     rig.stop();
     balanced(&path);
+}
+
+/// The names of all files of a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn whoever_looks_at_a_store_that_stopped_leaves_nothing_beside_it_and_changes_nothing() {
+    let (folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    rig.close(vec![group("root", "a", 1)]).await;
+    rig.stop();
+    let (before, bytes) = (names(folder.path()), std::fs::read(&path).expect("a store"));
+    let written = std::fs::metadata(&path).and_then(|found| found.modified()).expect("a time");
+    balanced(&path);
+    backup(&path, &folder.path().join("copy.db")).expect("it is copied");
+    std::fs::remove_file(folder.path().join("copy.db")).expect("it is there");
+    assert_eq!(names(folder.path()), before);
+    assert_eq!(std::fs::metadata(&path).and_then(|found| found.modified()).expect("a time"), written);
+    assert!(std::fs::read(&path).expect("a store") == bytes);
+    // What a start has to take over is left to it.
+    let (crashed, copy) = file();
+    let rig = Rig::simple(Some(&path));
+    rig.close(vec![group("root", "b", 1)]).await;
+    for ending in ["", "-wal"] {
+        std::fs::copy(beside(&path, ending), beside(&copy, ending)).expect("it is copied");
+    }
+    rig.stop();
+    let log = std::fs::read(beside(&copy, "-wal")).expect("a log");
+    balanced(&copy);
+    assert!(std::fs::read(beside(&copy, "-wal")).expect("a log") == log && !log.is_empty());
+    assert_eq!(number(&copy, "SELECT sum(accepted) FROM ledger"), 2);
+    drop(crashed);
 }

@@ -61,7 +61,7 @@ async fn without_room_deliveries_go_on_and_what_is_new_is_there_once_when_there_
     }
     assert_eq!(told, before, "all that waited is told, and nothing of what waits for room");
     assert!(!waits.is_finished());
-    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs") > 0 {}
+    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs").forgot > 0 {}
     waits.await.expect("the task ends").expect("it is written by itself when there is room");
     assert_eq!(rig.next("console").await.expect("it is told").groups.len(), 1);
     rig.stop();
@@ -80,7 +80,7 @@ async fn nobody_who_takes_back_what_it_asked_for_is_given_it_by_a_change_that_wa
     let mut frozen = rig.armed("console").await;
     rig.store.disarm("console".to_owned()).await.expect("the store runs");
     assert!(frozen.try_recv().is_err(), "nothing waits, and from now on nothing is frozen for it");
-    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs") > 0 {}
+    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs").forgot > 0 {}
     waits.await.expect("the task ends").expect("the store runs");
     assert!(rig.next("console").await.is_some(), "it still waits in the queue");
     rig.stop();
@@ -96,7 +96,7 @@ async fn a_change_that_waited_wakes_whoever_armed_meanwhile() {
         rig.finish(&delivery, delivered()).await;
     }
     let frozen = rig.armed("console").await;
-    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs") > 0 {}
+    while rig.store.trim(NOON + 1_000_000).await.expect("the store runs").forgot > 0 {}
     waits.await.expect("the task ends").expect("the store runs");
     assert_eq!(frozen.await.expect("it is told").groups.len(), 1);
     rig.stop();

@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// How long tests are waited for.
+const WAIT: Duration = Duration::from_secs(60);
 const TWO: &[(&str, &[&str])] = &[("root", &["console", "hook"])];
 
 /// A store with a dead letter of each sender: `a`, 5 messages.
@@ -170,8 +172,8 @@ async fn letters_are_listed_newest_first_by_pages_and_shown_with_groups_and_atte
 async fn a_test_is_queued_for_a_known_sender_and_counts_in_no_ledger() {
     let (_folder, path) = file();
     let rig = Rig::simple(Some(&path));
-    let id = rig.store.test("console".to_owned()).await.expect("the store runs").expect("the sender is known");
-    let unknown = rig.store.test("nobody".to_owned()).await.expect("the store runs");
+    let id = rig.store.test("console".to_owned(), WAIT).await.expect("the store runs").expect("the sender is known");
+    let unknown = rig.store.test("nobody".to_owned(), WAIT).await.expect("the store runs");
     assert_eq!(unknown, Err(LetterError::SenderGone { sender: "nobody".to_owned() }));
     assert_eq!(column(&path, &id, "state").as_deref(), Some("queued"));
     balanced(&path);
@@ -193,6 +195,34 @@ async fn a_test_is_queued_for_a_known_sender_and_counts_in_no_ledger() {
     balanced(&path);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_test_that_nobody_waits_for_any_more_is_dropped_and_not_told() {
+    let (_folder, path) = file();
+    let rig = Rig::simple(Some(&path));
+    let ask = || async { rig.store.test("console".to_owned(), WAIT).await.expect("the store runs").expect("known") };
+    let (late, dropped) = (ask().await, ask().await);
+    let moved = done(&rig, Which::Ids(vec![dropped.clone()]), Deed::Drop).await.expect("whoever asked drops it");
+    assert_eq!(moved.letters, 1);
+    let queued = LetterError::NotDead { id: late.clone(), state: "queued".to_owned() };
+    assert_eq!(done(&rig, Which::Ids(vec![late.clone()]), Deed::Replay).await, Err(queued));
+    tokio::time::advance(WAIT).await;
+    let in_time = ask().await;
+    let told = rig.next("console").await.expect("the one that is waited for");
+    assert_eq!(told.id, in_time);
+    rig.finish(&told, delivered()).await;
+    assert_eq!(rig.next("console").await, None);
+    let states = [&late, &dropped].map(|id| column(&path, id, "state"));
+    assert_eq!(states, [Some("dropped".to_owned()), Some("dropped".to_owned())]);
+    assert_eq!(column(&path, &late, "code").as_deref(), Some("too-late"));
+    // Of a sender that is never free it is dropped with the history.
+    let last = ask().await;
+    tokio::time::advance(WAIT).await;
+    rig.store.trim(0).await.expect("the store runs");
+    assert_eq!(column(&path, &last, "state").as_deref(), Some("dropped"));
+    rig.stop();
+    balanced(&path);
+}
+
 #[tokio::test]
 async fn a_look_tells_groups_queues_senders_and_the_file() {
     let (_folder, path) = file();
@@ -208,7 +238,8 @@ async fn a_look_tells_groups_queues_senders_and_the_file() {
     assert!(seen.recent.iter().any(|letter| letter.id == console.id));
     let facts = rig.store.look(|reader| reader.facts()).await.expect("it reads");
     assert!(facts.bytes > 0 && facts.wal_bytes > 0 && facts.path.as_deref() == Some(&*path), "{facts:?}");
-    assert_eq!((facts.schema, facts.rows.iter().find(|(table, _)| *table == "queue")), (3, Some(&("queue", 2))));
+    let queue = facts.rows.iter().find(|(table, _)| *table == "queue");
+    assert_eq!((facts.schema, queue), (schema::VERSION, Some(&("queue", 2))));
     assert_eq!(holder(&path).as_deref(), Some(std::process::id().to_string().as_str()));
     rig.stop();
     assert_eq!(holder(&path), None);

@@ -21,7 +21,27 @@ pub(super) struct Entry {
     sweep: u64,
     /// Grows with each entry.
     place: u64,
-    escalated: u64,
+    escalated: Escalated,
+}
+
+/// How many messages of a row were escalated, and the birth of the copy that holds the last of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Escalated {
+    messages: u64,
+    copy: Option<u64>,
+}
+
+impl Escalated {
+    /// How many of a row's messages the fallback has not heard of; it has heard of them then, by the copy that it has not
+    /// begun, if there is one.
+    fn take_left(&mut self, count: u64, open: Option<u64>, copy: u64) -> Option<u64> {
+        if self.messages == 0 && self.copy.is_some() && self.copy == open {
+            self.messages = count;
+        }
+        let left = count.checked_sub(self.messages).filter(|left| *left > 0)?;
+        *self = Self { messages: count, copy: Some(copy) };
+        Some(left)
+    }
 }
 
 /// A delivery with all that its rows say.
@@ -31,7 +51,7 @@ pub(super) struct Frozen {
     pub(super) delivery: Delivery,
     pub(super) omitted: Vec<Group>,
     /// How many messages of each group were escalated; first those told, then those omitted.
-    escalated: Vec<u64>,
+    escalated: Vec<Escalated>,
     /// Grows with each delivery.
     birth: u64,
 }
@@ -47,15 +67,13 @@ impl Frozen {
     }
 
     /// What the fallback has not heard of yet; it has heard of it then.
-    fn left(&mut self) -> Vec<Group> {
+    fn left(&mut self, open: Option<u64>, copy: u64) -> Vec<Group> {
         let rows = self.delivery.groups.iter().chain(&self.omitted).zip(&mut self.escalated);
-        rows.filter(|(group, escalated)| group.count > **escalated)
-            .map(|(group, escalated)| {
-                let left = Group { count: group.count - *escalated, ..group.clone() };
-                *escalated = group.count;
-                left
-            })
-            .collect()
+        rows.filter_map(|(group, escalated)| {
+            let count = escalated.take_left(group.count, open, copy)?;
+            Some(Group { count, ..group.clone() })
+        })
+        .collect()
     }
 }
 
@@ -129,7 +147,7 @@ impl Model {
         let same = |entry: &&mut Entry| entry.sender == sender && entry.group.id == group.id;
         let Some(Entry { group: waiting, .. }) = self.waiting.iter_mut().find(same) else {
             self.entries += 1;
-            self.waiting.push(Entry { sender, group, sweep, place: self.entries, escalated: 0 });
+            self.waiting.push(Entry { sender, group, sweep, place: self.entries, escalated: Escalated::default() });
             return;
         };
         merge(waiting, &group);
@@ -205,17 +223,25 @@ impl Model {
 
     /// Copies what a sender has not told for another one; returns how many notifications that makes.
     pub(super) fn escalate(&mut self, from: &str, to: &str, now: Millis) -> usize {
+        let (open, copy) = self.births_of_copies(from, to);
         let mut all: Vec<&mut Frozen> = self.under_way.values_mut().chain(&mut self.queued).collect();
         all.retain(|frozen| frozen.delivery.sender == from);
         all.sort_by_key(|frozen| frozen.birth);
-        let mut left: Vec<Group> = all.into_iter().flat_map(Frozen::left).collect();
-        for entry in self.waiting.iter_mut().filter(|e| e.sender == from && e.group.count > e.escalated) {
+        let mut left: Vec<Group> = all.into_iter().flat_map(|frozen| frozen.left(open, copy)).collect();
+        for entry in self.waiting.iter_mut().filter(|e| e.sender == from) {
             let count = entry.group.count;
             let total = self.totals.get(&entry.group.id).map_or(count, |total| count.max(*total));
-            left.push(Group { count: count - entry.escalated, total, ..entry.group.clone() });
-            entry.escalated = count;
+            if let Some(count) = entry.escalated.take_left(count, open, copy) {
+                left.push(Group { count, total, ..entry.group.clone() });
+            }
         }
         usize::from(self.copy(from, to, left, now))
+    }
+
+    /// The birth of the copy that the fallback has not begun, and that of the one which takes in what is new.
+    fn births_of_copies(&self, from: &str, to: &str) -> (Option<u64>, u64) {
+        let open = self.queued.iter().find(|f| is_open_copy(f, from, to)).map(|f| f.birth);
+        (open, open.unwrap_or(self.births + 1))
     }
 
     /// Adds to the copy that the fallback has not begun, or makes one.
@@ -225,11 +251,7 @@ impl Model {
         }
         let escalation = escalation(from, to);
         let cause = Some(Cause { sender: from.to_owned(), code: escalation.code, error: escalation.error });
-        let is_open = |f: &Frozen| {
-            let d = &f.delivery;
-            d.sender == to && d.attempt == 0 && d.cause == cause
-        };
-        let at = self.queued.iter().position(is_open).unwrap_or_else(|| {
+        let at = self.queued.iter().position(|f| is_open_copy(f, from, to)).unwrap_or_else(|| {
             let new = Delivery::begin(String::new(), to.to_owned(), now);
             let delivery = Delivery { attempt: 0, reason: Some(Reason::Escalated), cause: cause.clone(), ..new };
             let birth = self.birth();
@@ -238,14 +260,14 @@ impl Model {
         });
         let copy = &mut self.queued[at];
         let groups = std::mem::take(&mut copy.delivery.groups);
-        let mut rows: Vec<(Group, u64)> = groups.into_iter().zip(std::mem::take(&mut copy.escalated)).collect();
+        let mut rows: Vec<(Group, Escalated)> = groups.into_iter().zip(std::mem::take(&mut copy.escalated)).collect();
         for group in left {
             match rows.iter_mut().find(|(there, _)| there.id == group.id) {
                 Some((there, _)) => {
                     merge(there, &group);
                     there.total = there.total.max(group.total).max(there.count);
                 }
-                None => rows.push((group, 0)),
+                None => rows.push((group, Escalated::default())),
             }
         }
         rows.sort_by_key(|(group, _)| std::cmp::Reverse((group.severity, group.count)));
@@ -255,7 +277,7 @@ impl Model {
 
     /// A person replays a dead letter, or drops it.
     pub(super) fn letter(&mut self, id: &str, deed: Deed) {
-        let frozen = self.letters.remove(id).expect("a letter");
+        let mut frozen = self.letters.remove(id).expect("a letter");
         for group in frozen.rows() {
             let ended = self.ended.get_mut(&(group.route.to_string(), frozen.delivery.sender.clone()));
             let ended = ended.expect("it is dead");
@@ -263,6 +285,7 @@ impl Model {
             ended[3] += if deed == Deed::Drop { group.count } else { 0 };
         }
         if deed == Deed::Replay {
+            frozen.escalated.iter_mut().for_each(|escalated| escalated.messages = 0);
             self.queued.push(frozen);
             self.queued.sort_by_key(|frozen| frozen.birth);
         }
@@ -290,7 +313,8 @@ impl Model {
             self.end(&group.route, &sender, term, group.count);
         }
         if let (2, Some(fallback)) = (term, fallback) {
-            let left = frozen.left();
+            let (open, copy) = self.births_of_copies(&sender, fallback);
+            let left = frozen.left(open, copy);
             self.copy(&sender, fallback, left, now);
         }
         if term == 2 {
@@ -374,6 +398,12 @@ impl Model {
         ledger.retain(|_, row| row[0] > 0);
         ledger
     }
+}
+
+/// Whether it is a copy that nobody has begun to tell.
+fn is_open_copy(Frozen { delivery, .. }: &Frozen, from: &str, to: &str) -> bool {
+    let from_there = delivery.cause.as_ref().is_some_and(|cause| cause.sender == from);
+    delivery.sender == to && delivery.attempt == 0 && from_there
 }
 
 /// What stands for a group that found no room.

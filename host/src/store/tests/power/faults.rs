@@ -20,25 +20,34 @@ async fn nothing_is_answered_before_its_sync_returned() {
     let mut frozen = store.arm(freeze).await.expect("the store runs");
     store.trim(0).await.expect("the store runs");
     fs.hold_syncs();
-    let commit = tokio::spawn({
+    let mut commit = Box::pin({
         let store = store.clone();
         async move { store.change(closing(vec![group("root", "a", 3)])).await }
     });
+    assert!(waits(&mut commit).await, "it is sent");
     let fs = tokio::task::spawn_blocking(move || {
         assert!(fs.wait_until_sync_is_held(Duration::from_secs(60)));
         fs
     });
     let fs = fs.await.expect("a sync is held");
-    // Whatever could be answered by mistake would be by now: the writer has done all but the sync.
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!commit.is_finished(), "no answer before the sync returned");
+    // Whatever could be answered by mistake is by now: the writer stands at the sync.
+    assert!(waits(&mut commit).await, "no answer before the sync returned");
     assert!(frozen.try_recv().is_err(), "nothing to tell either");
     fs.release_syncs();
-    commit.await.expect("the task ends").expect("it is answered then");
+    commit.await.expect("it is answered then");
     frozen.await.expect("and can be told");
     drop(store);
     running.wait();
     balanced(&path);
+}
+
+/// Whether there is no answer yet.
+async fn waits<T>(asked: &mut (impl Future<Output = T> + Unpin)) -> bool {
+    tokio::select! {
+        biased;
+        _ = asked => false,
+        () = std::future::ready(()) => true,
+    }
 }
 
 /// What came of the faults.
@@ -71,6 +80,19 @@ impl fmt::Display for Tally {
 const RARE: u64 = 100;
 const EVERY: u64 = 12;
 
+/// A fault, and how often it strikes, where it lasts and the store waits it out.
+#[derive(Clone, Copy, Debug)]
+struct Course {
+    fault: Fault,
+    strikes: u64,
+}
+
+/// The store has waited for it then.
+const SHORT: u64 = 2;
+/// More often than SQLite itself tries for a lock that it needs to begin with: after a hundred times, some ten seconds, it
+/// speaks of another error than a busy file.
+const LONG: u64 = 250;
+
 /// Fails the operations of a scenario, once and from then on: all of those that are rare, one in `every` of the others.
 fn try_faults(number: u64, every: u64, seed: u64) -> Tally {
     let counting = FaultFs::register();
@@ -78,24 +100,42 @@ fn try_faults(number: u64, every: u64, seed: u64) -> Tally {
     let mut faults = Vec::new();
     for trouble in Trouble::ALL {
         for nth in 1..=counting.count(trouble) {
-            faults.extend([false, true].map(|lasting| Fault { trouble, nth, lasting }));
+            faults
+                .extend([false, true].map(|lasting| Course { fault: Fault { trouble, nth, lasting }, strikes: SHORT }));
         }
     }
     let mut rng = Rng::with_seed(seed);
-    faults.retain(|fault| counting.count(fault.trouble) <= RARE || rng.u64(..every) == 0);
+    faults.retain(|course| counting.count(course.fault.trouble) <= RARE || rng.u64(..every) == 0);
+    try_each(number, &oracle, &faults)
+}
+
+/// Lets somebody else hold each lock of a scenario, or one in `every`, for longer than SQLite itself tries.
+fn try_long_locks(number: u64, every: u64, seed: u64) -> Tally {
+    let counting = FaultFs::register();
+    let oracle = Oracle::play_on(Scenario::number(number), &counting);
+    let mut rng = Rng::with_seed(seed);
+    let locks: Vec<Course> = (1..=counting.count(Trouble::Busy))
+        .filter(|_| rng.u64(..every) == 0)
+        .map(|nth| Course { fault: Fault { trouble: Trouble::Busy, nth, lasting: true }, strikes: LONG })
+        .collect();
+    try_each(number, &oracle, &locks)
+}
+
+fn try_each(number: u64, oracle: &Oracle, faults: &[Course]) -> Tally {
     let tally = Mutex::new(Tally { points: faults.len() as u64, ..Tally::default() });
     in_parallel(faults.len() as u64, |next| {
         let (fs, bench) = (FaultFs::register(), Bench::new());
         while let Some(n) = next() {
-            let fault = faults[usize::try_from(n).expect("a place in the list")];
-            try_fault(number, &oracle, &fs, &bench, fault, &tally);
+            let course = faults[usize::try_from(n).expect("a place in the list")];
+            try_fault(number, oracle, &fs, &bench, course, &tally);
         }
     });
     tally.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn try_fault(number: u64, oracle: &Oracle, fs: &FaultFs, bench: &Bench, fault: Fault, tally: &Mutex<Tally>) {
-    let played = with_fault(oracle, fs, fault);
+fn try_fault(number: u64, oracle: &Oracle, fs: &FaultFs, bench: &Bench, course: Course, tally: &Mutex<Tally>) {
+    let Course { fault, strikes } = course;
+    let played = with_fault(oracle, fs, course);
     let (struck, log) = (fs.fired(), fs.take_log());
     let mut wrong = Vec::new();
     if struck == 0 {
@@ -117,12 +157,13 @@ fn try_fault(number: u64, oracle: &Oracle, fs: &FaultFs, bench: &Bench, fault: F
     }
     let Fault { trouble, nth, lasting } = fault;
     let place = Trouble::ALL.iter().position(|one| *one == trouble).unwrap_or_default();
-    let replay = format!("MAG_FAULT_REPLAY={number}/{place}/{nth}/{}", u8::from(lasting));
+    let lasts = if lasting { strikes - 1 } else { 0 };
+    let replay = format!("MAG_FAULT_REPLAY={number}/{place}/{nth}/{lasts}");
     tally.wrong.extend(wrong.iter().map(|wrong| format!("{wrong} ({replay}, {fault:?}, {:?})", played.ended)));
 }
 
-/// Plays with a fault; one that the store waits out is over when it has struck twice.
-fn with_fault(oracle: &Oracle, fs: &FaultFs, fault: Fault) -> Played {
+/// Plays with a fault; one that the store waits out is over when it has struck often enough.
+fn with_fault(oracle: &Oracle, fs: &FaultFs, Course { fault, strikes }: Course) -> Played {
     let folder = folder();
     fs.set(Some(fault));
     let waits = matches!(fault.trouble, Trouble::Full | Trouble::Busy) && fault.lasting;
@@ -130,7 +171,7 @@ fn with_fault(oracle: &Oracle, fs: &FaultFs, fault: Fault) -> Played {
     let played = thread::scope(|scope| {
         if waits {
             scope.spawn(move || {
-                while !fs.wait_until_fired(2, Duration::from_millis(20)) {
+                while !fs.wait_until_fired(strikes, Duration::from_millis(20)) {
                     if is_over.try_recv().is_ok() {
                         return;
                     }
@@ -230,10 +271,11 @@ fn replay_fault(replay: &str, number: u64) {
         return;
     }
     let trouble = Trouble::ALL[usize::try_from(numbers[1]).expect("a small number")];
-    let fault = Fault { trouble, nth: numbers[2], lasting: numbers[3] == 1 };
+    let fault = Fault { trouble, nth: numbers[2], lasting: numbers[3] > 0 };
+    let course = Course { fault, strikes: numbers[3] + 1 };
     let oracle = Oracle::play(Scenario::number(number));
     let tally = Mutex::new(Tally::default());
-    try_fault(number, &oracle, &FaultFs::register(), &Bench::new(), fault, &tally);
+    try_fault(number, &oracle, &FaultFs::register(), &Bench::new(), course, &tally);
     assert_eq!(tally.into_inner().unwrap_or_else(PoisonError::into_inner).wrong, Vec::<String>::new());
 }
 
@@ -250,4 +292,19 @@ fn an_operation_that_fails_in_a_migration_costs_no_answer_and_no_count() {
 #[test]
 fn an_operation_that_fails_in_a_recovery_costs_no_answer_and_no_count() {
     check_faults(2);
+}
+
+/// A program that is stopped, or a machine that is very busy, may hold a lock for longer than SQLite tries.
+#[test]
+fn a_lock_that_somebody_holds_for_longer_than_sqlite_tries_is_waited_for() {
+    if let Ok(replay) = std::env::var("MAG_FAULT_REPLAY") {
+        return (0..3).for_each(|number| replay_fault(&replay, number));
+    }
+    let (every, seed) = (from_env("MAG_FAULT_EVERY").unwrap_or(EVERY), from_env("MAG_SEED").unwrap_or(1));
+    for number in 0..3 {
+        let tally = try_long_locks(number, every, seed);
+        println!("scenario {number}, seed {seed}: {tally}");
+        assert_eq!(tally.wrong, Vec::<String>::new());
+        assert!(tally.waited > 0 && tally.waited == tally.points, "{tally}");
+    }
 }

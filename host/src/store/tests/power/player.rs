@@ -321,7 +321,7 @@ impl Player<'_> {
             Step::Letters { sender, deed } => {
                 drop(store.letters(Which::Sender(SENDERS[sender].to_owned()), deed).await?)
             }
-            Step::Test { sender } => drop(store.test(SENDERS[sender].to_owned()).await?),
+            Step::Test { sender } => drop(store.test(SENDERS[sender].to_owned(), Duration::from_secs(60)).await?),
             _ => unreachable!("no person does that"),
         }
         self.answered();
