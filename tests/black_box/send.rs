@@ -34,7 +34,7 @@ fn a_dash_sends_each_line_of_standard_input() {
 #[test]
 fn the_variable_mag_address_says_where() {
     let mag = Mag::with(COUNTS_ONLY);
-    let elsewhere = super::support::Home::with("").env("MAG_ADDRESS", &mag.address().to_string());
+    let elsewhere = Home::with("").env("MAG_ADDRESS", &mag.address().to_string());
     elsewhere.runs(&["send", "hello"]).must_be(0, "", "");
     assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 1)]);
 }
@@ -52,7 +52,7 @@ fn a_message_that_is_refused_ends_with_1_and_the_reason() {
 #[test]
 fn a_mag_that_is_not_there_ends_with_75() {
     let to = format!("127.0.0.1:{}", free_port());
-    let ended = super::support::Home::with("").runs(&["send", "--to", &to, "hello"]);
+    let ended = Home::with("").runs(&["send", "--to", &to, "hello"]);
     ended.must_fail_with(75, &[&to, "mag run"]);
 }
 
@@ -60,7 +60,7 @@ fn a_mag_that_is_not_there_ends_with_75() {
 fn a_mag_that_does_not_answer_ends_with_75() {
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let to = silent.local_addr().expect("its address").to_string();
-    let ended = super::support::Home::with("").runs(&["send", "--to", &to, "--timeout", "200ms", "hello"]);
+    let ended = Home::with("").runs(&["send", "--to", &to, "--timeout", "200ms", "hello"]);
     ended.must_fail_with(75, &["no ack"]);
 }
 

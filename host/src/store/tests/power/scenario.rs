@@ -146,7 +146,7 @@ fn canonical() -> Scenario {
         Letters { sender: 1, deed: Deed::Replay },
         Letters { sender: 0, deed: Deed::Replay },
         next(0),
-        end(0, Dead),
+        end(0, Escalated),
         Letters { sender: 0, deed: Deed::Drop },
         take(2, 1, 13),
         take(0, 3, 17),
