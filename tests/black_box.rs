@@ -38,6 +38,7 @@ mod black_box {
     mod plugins;
     mod ports;
     mod readme;
+    mod secrets;
     mod send;
     mod sentry;
     mod signals;

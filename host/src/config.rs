@@ -13,12 +13,14 @@ use crate::matcher::{Field, Matcher};
 
 mod admin;
 mod alerts;
+mod command;
 mod duration;
 mod env;
 mod fallback;
 mod json;
 mod limits;
 mod listen;
+mod live;
 mod load;
 mod locate;
 mod log;
@@ -39,10 +41,12 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+pub use live::LiveSecret;
 pub use report::{Mistakes, Places};
 pub use schema::schema;
+pub use secret::{SecretCommand, SecretPlace, SecretSource, SecretValue, SenderSecret};
 pub use source::{Source, SourceError};
-pub use values::SecretValues;
+pub use values::{SecretValues, Values};
 
 /// The environment: a variable's value by its name. Passed in, so that a test can have its own.
 pub type Env<'e> = dyn Fn(&str) -> Option<String> + 'e;
@@ -194,27 +198,6 @@ pub struct Route {
     pub routes: Vec<Route>,
 }
 
-/// Where a secret's value comes from. The value is read at start, never kept in the config.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// An environment variable.
-    Env(String),
-    /// A file; one line end at its end is dropped. Relative paths are resolved against the config file's folder.
-    File(PathBuf),
-    /// Made by [`Config::load`] from an environment variable of the Go service.
-    Value(SecretValue),
-}
-
-/// A secret's value; its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SecretValue(pub String);
-
-impl std::fmt::Debug for SecretValue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretValue(…)")
-    }
-}
-
 /// Which component a sender runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plugin {
@@ -243,7 +226,7 @@ pub struct Sender {
     /// `config`, as JSON, with `${secret:NAME}` still in it.
     pub config: serde_json::Value,
     /// By name.
-    pub secrets: BTreeMap<String, SecretSource>,
+    pub secrets: BTreeMap<String, SenderSecret>,
     /// One attempt may take this long.
     pub timeout: Duration,
     /// `None`: as often as there is something to tell.

@@ -17,7 +17,7 @@ use crate::admin::{self, Admin};
 use crate::alertmanager::Alertmanager;
 use crate::alerts::{Alerts, Bounds};
 use crate::clock::{Clock, as_millis};
-use crate::config::{Config, Env};
+use crate::config::{Config, Env, SecretValues, Values};
 use crate::engine::Core;
 use crate::ids::Memory;
 use crate::ingest::{self, Counters, Listener};
@@ -52,7 +52,7 @@ pub struct Ready {
 pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result<Ready> {
     // All that are missing are told at once, before anything else is looked at.
     let secrets = config.read_secrets(env)?;
-    let senders = load_senders(&config, &Host::new(host)?, env)?;
+    let senders = load_senders(&config, &Host::new(host)?, &secrets)?;
     let monitors = monitor::all(&config, secrets.monitors)?;
     let ports = listeners::ports(&config, secrets.listen, env)?;
     Ok(Ready { config, senders, monitors, ports })
@@ -63,11 +63,12 @@ pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result
 /// # Errors
 ///
 /// All that cannot be loaded, each with its place and the reason.
-pub fn load_senders(config: &Config, host: &Host, env: &Env<'_>) -> anyhow::Result<Vec<Sender>> {
+pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> anyhow::Result<Vec<Sender>> {
     let mut loaded = Vec::new();
     let mut wrong = Vec::new();
     for sender in &config.senders {
-        match host.load(sender, |source| source.read(env)) {
+        let none = Values::new();
+        match host.load(sender, secrets.senders.get(&sender.name).unwrap_or(&none)) {
             Ok(sender) => loaded.push(sender),
             Err(error) => wrong.push(format!("{}: error: {error}", error.place)),
         }

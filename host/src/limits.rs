@@ -317,6 +317,14 @@ pub const PLUGIN_PREPARE_REQUESTS: u32 = 64;
 pub const PLUGIN_PREPARE_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// How often running guests are looked at: the grain of CPU time.
 pub const PLUGIN_TICK_MILLIS: u64 = 10;
+/// A secret; what is longer is the wrong file.
+pub const SECRET_BYTES: u64 = 64 * 1024;
+/// A command that prints a secret; a start waits for it.
+pub const SECRET_COMMAND_SECONDS: u64 = 10;
+/// How often a secret's file is looked at while it is used, and how often what could not be read is tried again.
+pub const SECRET_LOOK_MILLIS: u64 = 1_000;
+/// Former values of a secret that are still hidden.
+pub const SECRET_FORMER: usize = 4;
 /// Recipients of one mail.
 pub const MAIL_RECIPIENTS: usize = 100;
 /// A monitored endpoint's whole answer.

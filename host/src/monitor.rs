@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::clock::{Clock, sleep_until};
-use crate::config::{self, AlertIf, Comparison, Config, SecretValue};
+use crate::config::{self, AlertIf, Comparison, Config, Values};
 use crate::egress::{Answer, Client, EgressError, Fetch, sensitive};
 use crate::limits;
 use crate::message::{Batch, Entry, Labels, MONITOR_KIND, Message};
@@ -56,6 +56,9 @@ enum PollError {
 /// A monitor that is ready to run.
 pub struct Monitor<E = Client> {
     config: config::Monitor,
+    /// As they are read.
+    sources: Values,
+    /// As they are sent: a token may have been renewed since.
     secrets: BTreeMap<String, String>,
     endpoint: E,
     snapshots: VecDeque<(Instant, Snapshot)>,
@@ -63,29 +66,25 @@ pub struct Monitor<E = Client> {
     last_errors: BTreeMap<&'static str, String>,
 }
 
-/// Values of secrets: by monitor, then by name.
-type MonitorSecrets = BTreeMap<String, BTreeMap<String, SecretValue>>;
-
 /// Every monitor of the config, with the values of its secrets.
 ///
 /// # Errors
 ///
 /// A URL cannot be used.
-pub fn all(config: &Config, mut secrets: MonitorSecrets) -> anyhow::Result<Vec<Monitor>> {
+pub fn all(config: &Config, mut secrets: BTreeMap<String, Values>) -> anyhow::Result<Vec<Monitor>> {
     let mut monitors = Vec::new();
     for monitor in &config.monitors {
         let urls = [Some(&monitor.url), monitor.token_refresh.as_ref().map(|refresh| &refresh.url)];
         let client = Client::for_typed(urls.into_iter().flatten())?;
-        let values = secrets.remove(&monitor.name).unwrap_or_default();
-        let values = values.into_iter().map(|(name, value)| (name, value.0)).collect();
-        monitors.push(Monitor::new(monitor.clone(), values, client));
+        monitors.push(Monitor::new(monitor.clone(), secrets.remove(&monitor.name).unwrap_or_default(), client));
     }
     Ok(monitors)
 }
 
 impl<E: Endpoint> Monitor<E> {
-    fn new(config: config::Monitor, secrets: BTreeMap<String, String>, endpoint: E) -> Self {
-        Self { config, secrets, endpoint, snapshots: VecDeque::new(), last_errors: BTreeMap::new() }
+    fn new(config: config::Monitor, sources: Values, endpoint: E) -> Self {
+        let secrets = sources.iter().map(|(name, source)| (name.clone(), source.value().0)).collect();
+        Self { config, sources, secrets, endpoint, snapshots: VecDeque::new(), last_errors: BTreeMap::new() }
     }
 
     /// Polls until `stop`; the first time after one interval.
@@ -119,8 +118,25 @@ impl<E: Endpoint> Monitor<E> {
         }
     }
 
+    /// Takes secrets whose files have changed.
+    async fn reread(&mut self) {
+        for (name, source) in &self.sources {
+            match source.refresh().await {
+                Ok(true) => drop(self.secrets.insert(name.clone(), source.value().0)),
+                Ok(false) => {}
+                Err(why) => {
+                    let monitor = &self.config.name;
+                    tracing::warn!(
+                        "monitor {monitor}: secrets.{name} cannot be read again, its last value goes on: {why}"
+                    );
+                }
+            }
+        }
+    }
+
     /// Fetches and compares; a text when there is something to tell.
     async fn poll(&mut self, now: Instant) -> Result<Option<String>, PollError> {
+        self.reread().await;
         let fetch = self.request(Method::GET, self.config.url.clone(), Bytes::new())?;
         let answer = self.endpoint.fetch(fetch).await?;
         // 307 and 308 without a Location are answers, as the Go service took them.

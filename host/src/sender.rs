@@ -29,8 +29,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
 use wasmtime::component::Linker;
 
-use crate::config::{self, SecretSource, SecretValue};
-use crate::{egress, limits};
+use crate::{config, egress, limits};
 use call::{Call, Ended, State, Work};
 use contract_v1::Plugin;
 use engine::Ticker;
@@ -194,18 +193,14 @@ impl Host {
         })))
     }
 
-    /// Reads a sender's plugin and its secrets and looks into the plugin: everything that can be found wrong without
-    /// compiling.
+    /// Reads a sender's plugin and looks into it, with the values of its secrets: everything that can be found wrong
+    /// without compiling.
     ///
     /// # Errors
     ///
-    /// When the plugin does not fit or a secret is missing; the error names it.
-    pub fn load<E: fmt::Display>(
-        &self,
-        sender: &config::Sender,
-        read_secret: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
-    ) -> Result<Sender, LoadError> {
-        match Profile::load(sender, read_secret) {
+    /// When the plugin or a secret does not fit; the error names it.
+    pub fn load(&self, sender: &config::Sender, secrets: &config::Values) -> Result<Sender, LoadError> {
+        match Profile::load(sender, secrets) {
             Ok(profile) => Ok(Sender { runtime: Arc::clone(&self.0), profile: Arc::new(profile) }),
             Err(reason) => {
                 let (name, place, reason) = (sender.name.clone(), sender.place.clone(), Box::new(reason));

@@ -4,11 +4,13 @@
 //! Nothing here follows a redirect, keeps a connection or tries twice: mag does what has to be done again.
 
 mod answer;
+mod secret;
 mod url;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod wasi;
 
 pub use answer::retry_after_ms;
+pub use secret::Encoding;
 pub use url::Url;
 
 use serde::Serialize;

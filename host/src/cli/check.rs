@@ -34,13 +34,14 @@ pub(super) fn run(args: &CheckArgs, config: Option<&Path>) -> ExitCode {
     }
     let checked = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from);
     match checked.and_then(|runtime| runtime.block_on(check(&config, args.online))) {
-        Ok(found) if found.is_empty() => {
+        Ok((found, secrets)) if found.is_empty() => {
+            secrets.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
             let line = format!("{} senders, {} routes: ok", config.senders.len(), count(&config.route));
             // Nobody reads: the exit status still says it.
             drop(writeln!(std::io::stdout(), "{line}"));
             ExitCode::SUCCESS
         }
-        Ok(found) => {
+        Ok((found, _)) => {
             for mistake in &found {
                 complain(&mistake.text);
             }
@@ -59,31 +60,49 @@ struct Found {
     online: bool,
 }
 
-async fn check(config: &Config, online: bool) -> anyhow::Result<Vec<Found>> {
+/// What is wrong, and where each secret comes from and may go.
+async fn check(config: &Config, online: bool) -> anyhow::Result<(Vec<Found>, Vec<String>)> {
     let secrets = config.read_secrets(&env)?;
-    daemon::check_listeners(config, secrets.listen, &env)?;
+    daemon::check_listeners(config, secrets.listen.clone(), &env)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
-    let mut found = Vec::new();
+    let (mut found, mut told) = (Vec::new(), Vec::new());
     if let Some(Err(error)) = config.store.path.as_deref().map(store::check_place) {
         found.push(Found { text: format!("mag: {error}"), online: false });
     }
-    for sender in daemon::load_senders(config, &host, &env)? {
-        check_sender(config, &sender, online, &mut found).await;
+    for sender in daemon::load_senders(config, &host, &secrets)? {
+        check_sender(config, &sender, online, (&mut found, &mut told)).await;
     }
-    Ok(found)
+    for monitor in &config.monitors {
+        let to = monitor.url.origin().ascii_serialization();
+        told.extend(
+            monitor.secrets.iter().map(|(name, source)| {
+                format!("monitor {}: secrets.{name}: from {source}; header; to {to}", monitor.name)
+            }),
+        );
+    }
+    Ok((found, told))
 }
 
-async fn check_sender(config: &Config, sender: &Sender, online: bool, found: &mut Vec<Found>) {
+async fn check_sender(
+    config: &Config,
+    sender: &Sender,
+    online: bool,
+    (found, told): (&mut Vec<Found>, &mut Vec<String>),
+) {
     match Box::pin(sender.start()).await {
         Err(error) => {
             found.extend(explain(config, sender.name(), &error).into_iter().map(|text| Found { text, online: false }))
         }
-        Ok(started) if online => {
-            if let Err(failure) = Box::pin(started.prepare()).await {
+        Ok(started) => {
+            let declared = config.senders.iter().find(|section| section.name == sender.name());
+            for (name, words) in started.secrets() {
+                let Some(secret) = declared.and_then(|section| section.secrets.get(&name)) else { continue };
+                told.push(format!("sender {}: secrets.{name}: from {}; {words}", sender.name(), secret.source));
+            }
+            if online && let Err(failure) = Box::pin(started.prepare()).await {
                 found.push(Found { text: failure.message, online: true });
             }
         }
-        Ok(_) => {}
     }
 }
 

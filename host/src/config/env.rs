@@ -173,7 +173,7 @@ fn slack_sender(variables: &mut Variables<'_>) -> Sender {
     set("api_url", variables.take("SLACK_API_URL").map(Json::String));
     let mut sender = sender::bundled(SLACK, SLACK, "SLACK_TOKEN");
     sender.config = Json::Object(config);
-    sender.secrets.insert("token".to_owned(), SecretSource::Env("SLACK_TOKEN".to_owned()));
+    sender.secrets.insert("token".to_owned(), SecretSource::Env("SLACK_TOKEN".to_owned()).into());
     sender
 }
 

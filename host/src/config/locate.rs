@@ -38,7 +38,10 @@ impl Places {
     fn find_in_config(&self, sender: &str, pointer: &str) -> Option<Range<usize>> {
         let unescape = |token: &str| token.replace("~1", "/").replace("~0", "~");
         let tokens: Vec<String> = pointer.split('/').skip(1).map(unescape).collect();
-        let keys = ["senders", sender, "config"].into_iter().chain(tokens.iter().map(String::as_str));
+        // The host puts these into the config that a plugin sees; the file has them beside it.
+        let is_secret = tokens.first().is_some_and(|first| first == "secrets");
+        let inside = if is_secret { None } else { Some("config") };
+        let keys = ["senders", sender].into_iter().chain(inside).chain(tokens.iter().map(String::as_str));
         self.find(&keys.collect::<Vec<_>>())
     }
 

@@ -70,8 +70,8 @@ impl Key {
 struct Section {
     name: &'static str,
     keys: &'static [Key],
-    /// Exactly one of its keys must be there.
-    exactly_one: bool,
+    /// Exactly one of these keys must be there, unless there are none.
+    one_of: &'static [&'static str],
 }
 
 /// The JSON Schema (draft 2020-12) of `mag.toml`.
@@ -97,9 +97,9 @@ fn object(section: &Section) -> Map<String, Value> {
     if !required.is_empty() {
         object.insert("required".to_owned(), required.into());
     }
-    if section.exactly_one {
-        object.insert("minProperties".to_owned(), 1.into());
-        object.insert("maxProperties".to_owned(), 1.into());
+    if !section.one_of.is_empty() {
+        let ways = section.one_of.iter().map(|key| json!({ "required": [key] })).collect();
+        object.insert("oneOf".to_owned(), Value::Array(ways));
     }
     object
 }

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of what a plugin wants in its `config`; that is said by the plugin's own `validate`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::report::{did_you_mean, nearest};
-use super::secret::{self, Secrets};
+use super::secret::{self, SenderSecret};
 use super::typed::{File, NAME, Section, Value, is_name};
 use super::{Plugin, Rate, Sender, duration, fallback, json, smtp};
 
@@ -80,7 +81,7 @@ impl Sender {
             name: name.to_owned(),
             plugin,
             config: Json::Object(serde_json::Map::new()),
-            secrets: Secrets::new(),
+            secrets: BTreeMap::new(),
             timeout: TIMEOUT,
             rate: Some(OTHER_RATE),
             burst: BURST,
@@ -105,7 +106,7 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     let plugin = section.require("plugin").and_then(|value| plugin(&value)).unwrap_or(Plugin::Path("".into()));
     let word = if let Plugin::Bundled(name) = &plugin { name.as_str() } else { "" };
     let mut sender = bundled(entry.name, word, &section.file.places.place(entry.key.start));
-    sender.secrets = secret::read(section);
+    sender.secrets = secret::read_for_sender(section);
     if let Some(value) = section.take("config") {
         sender.config = config(&value, &sender.secrets);
     }
@@ -126,7 +127,7 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     sender.living = living(section);
     sender.fallback = fallback::read(section);
     if let Some(value) = section.take("allow") {
-        sender.allow = allow(&value);
+        sender.allow = origins(&value);
     }
     sender.allow_private = section.take("allow_private").and_then(|value| value.bool()).unwrap_or(false);
     sender.smtp = smtp::read(section);
@@ -152,9 +153,6 @@ fn fits(sender: &Sender, section: &Section<'_>) {
     } else if has_smtp && !mails {
         file.wrong(&section.place_of("smtp"), format!("`smtp`: the plugin {plugin} sends no mail"));
     }
-    if plugin == "webhook" && sender.secrets.contains_key("signing") {
-        file.wrong(&section.place_of("secrets"), "`secrets.signing` is not in this version");
-    }
 }
 
 fn plugin(value: &Value<'_>) -> Option<Plugin> {
@@ -178,7 +176,7 @@ fn plugin(value: &Value<'_>) -> Option<Plugin> {
     Some(Plugin::Path(path))
 }
 
-fn config(value: &Value<'_>, secrets: &Secrets) -> Json {
+fn config(value: &Value<'_>, secrets: &secret::Secrets<SenderSecret>) -> Json {
     let Some(table) = value.node().get_ref().as_table() else {
         value.expected_type("a table");
         return Json::Null;
@@ -238,7 +236,7 @@ fn rate(text: &str) -> Option<Rate> {
 }
 
 /// Origins in their one canonical form.
-fn allow(value: &Value<'_>) -> Vec<String> {
+pub(super) fn origins(value: &Value<'_>) -> Vec<String> {
     let what = "an origin like \"https://example.org\"";
     let items = value.list("a list of origins like [\"https://example.org\"]").unwrap_or_default();
     items.iter().filter_map(|item| origin(item, what)).collect()

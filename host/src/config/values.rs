@@ -1,20 +1,18 @@
-//! The one moment in which the values of secrets are read, at start.
+//! Reading the values of secrets: all of them at start, so that all that are missing are told together.
 //!
 //! No value stands in an error: that names the variable or the file, and where the secret is declared.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::io::Read as _;
 use std::path::Path;
 
 use super::report::{Mistake, Mistakes, Spot};
-use super::secret::Secrets;
-use super::{Config, Env, SecretSource, SecretValue};
-
-/// A longer secret is no secret but the wrong file.
-const VALUE_BYTES: u64 = 64 * 1024;
+use super::{Config, Env, LiveSecret, Monitor, SecretSource, SecretValue, Sender, command};
+use crate::limits;
 
 /// Secrets by name.
-type Values = BTreeMap<String, SecretValue>;
+pub type Values = BTreeMap<String, LiveSecret>;
 
 /// The values of all secrets of a configuration.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +22,7 @@ pub struct SecretValues {
     /// By the monitor's name.
     pub monitors: BTreeMap<String, Values>,
     /// The token of each `[[listen]]`, in the order of the file.
-    pub listen: Vec<Option<SecretValue>>,
+    pub listen: Vec<Option<LiveSecret>>,
 }
 
 impl Config {
@@ -35,10 +33,10 @@ impl Config {
     /// All that are missing, each with the place where it is declared.
     pub fn read_secrets(&self, env: &Env<'_>) -> Result<SecretValues, Mistakes> {
         let mut mistakes = Vec::new();
-        let mut read = |section: &str, name: &str, secrets: &Secrets| {
+        let mut read = |section: &str, name: &str, secrets: &mut dyn Iterator<Item = (&String, &SecretSource)>| {
             let mut values = Values::new();
             for (secret, source) in secrets {
-                match source.read(env) {
+                match LiveSecret::read(source, env) {
                     Ok(value) => drop(values.insert(secret.clone(), value)),
                     Err(why) => {
                         let span = self.places.find(&[section, name, "secrets", secret]);
@@ -49,11 +47,16 @@ impl Config {
             }
             (name.to_owned(), values)
         };
-        let senders = self.senders.iter().map(|sender| read("senders", &sender.name, &sender.secrets)).collect();
-        let monitors = self.monitors.iter().map(|monitor| read("monitors", &monitor.name, &monitor.secrets)).collect();
+        let of_sender = |sender: &Sender| {
+            let mut sources = sender.secrets.iter().map(|(name, secret)| (name, &secret.source));
+            read("senders", &sender.name, &mut sources)
+        };
+        let senders = self.senders.iter().map(of_sender).collect();
+        let of_monitor = |monitor: &Monitor| read("monitors", &monitor.name, &mut monitor.secrets.iter());
+        let monitors = self.monitors.iter().map(of_monitor).collect();
         let mut listen = Vec::new();
         for one in &self.listen {
-            let value = one.token.as_ref().map(|source| source.read(env));
+            let value = one.token.as_ref().map(|source| LiveSecret::read(source, env));
             listen.push(value.transpose().unwrap_or_else(|why| {
                 let message = format!("`token` of [[listen]] {}: {why}", one.address);
                 mistakes.push(Mistake { spot: Spot::Span(one.place), message });
@@ -80,23 +83,55 @@ impl SecretSource {
                 .filter(|value| !value.is_empty())
                 .map(SecretValue)
                 .ok_or_else(|| format!("environment variable {name} is not set")),
-            Self::File(path) => read_file(path).map_err(|why| format!("cannot read {}: {why}", path.display())),
+            Self::File(path) => read_file(path),
+            Self::Credential(name) => {
+                let folder = env("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty()).ok_or_else(|| {
+                    format!("the service manager gives no credentials: add LoadCredential={name}:PATH to the unit")
+                })?;
+                read_file(&Path::new(&folder).join(name))
+            }
+            Self::Command(command) => {
+                let value = command::run(command).and_then(|printed| text(printed).map_err(str::to_owned));
+                value.map_err(|why| format!("command {}: {why}", command.program.display()))
+            }
+        }
+    }
+}
+
+impl fmt::Display for SecretSource {
+    /// For a person: where it is, never what it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(_) => f.write_str("the config"),
+            Self::Env(name) => write!(f, "environment variable {name}"),
+            Self::File(path) => write!(f, "file {}", path.display()),
+            Self::Credential(name) => write!(f, "credential {name}"),
+            // Its arguments may hold what opens a safe.
+            Self::Command(command) => write!(f, "command {}", command.program.display()),
         }
     }
 }
 
 fn read_file(path: &Path) -> Result<SecretValue, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut value = Vec::new();
-    file.take(VALUE_BYTES + 1).read_to_end(&mut value).map_err(|error| error.to_string())?;
-    if value.len() as u64 > VALUE_BYTES {
-        return Err(format!("longer than {VALUE_BYTES} bytes"));
+    let read = || {
+        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+        let mut value = Vec::new();
+        file.take(limits::SECRET_BYTES + 1).read_to_end(&mut value).map_err(|error| error.to_string())?;
+        text(value).map_err(str::to_owned)
+    };
+    read().map_err(|why: String| format!("cannot read {}: {why}", path.display()))
+}
+
+/// A value without the line end that editors and programs add.
+fn text(value: Vec<u8>) -> Result<SecretValue, &'static str> {
+    if value.len() as u64 > limits::SECRET_BYTES {
+        return Err("longer than 65536 bytes");
     }
     // The error would show the bytes.
-    let Ok(value) = String::from_utf8(value) else { return Err("not UTF-8".to_owned()) };
+    let Ok(value) = String::from_utf8(value) else { return Err("not UTF-8") };
     let line = value.strip_suffix('\n').map_or(value.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
-    if line.is_empty() {
-        return Err("it is empty".to_owned());
-    }
-    Ok(SecretValue(line.to_owned()))
+    if line.is_empty() { Err("it is empty") } else { Ok(SecretValue(line.to_owned())) }
 }
+
+/// [`text`] says it.
+const _: () = assert!(limits::SECRET_BYTES == 65_536);

@@ -11,7 +11,7 @@ use super::report::{Check, Outcome, Part, Report};
 use super::script::{Script, Scripted};
 use super::{told, wire};
 use crate::clock::Clock;
-use crate::config::{Plugin, SecretSource, SecretValue, Sender};
+use crate::config::{Plugin, SecretPlace, SecretSource, SecretValue, Sender, SenderSecret, Values};
 use crate::message::Notification;
 use crate::sender::{Delivered, Failure, Host, HostError, HostOptions, LoadError, Manifest, StartError, Started};
 
@@ -99,9 +99,12 @@ impl<'a> Run<'a> {
         let host = Host::new(options)?;
         let mut sender = Sender::new("conformance", subject.plugin.clone(), "conformance.toml");
         sender.config = Value::Object(script.config.clone());
-        let secret =
-            |(name, value): (&String, &String)| (name.clone(), SecretSource::Value(SecretValue(value.clone())));
-        sender.secrets = script.secrets.iter().map(secret).collect();
+        // As an operator who lets each stand wherever the plugin wants it.
+        let secret = |value: &String| SenderSecret {
+            places: Some(SecretPlace::ALL.to_vec()),
+            ..SecretSource::Value(SecretValue(value.clone())).into()
+        };
+        sender.secrets = script.secrets.iter().map(|(name, value)| (name.clone(), secret(value))).collect();
         Ok(Self { script, host, double, sender, now: Clock::system().now(), checks: Vec::new() })
     }
 
@@ -122,11 +125,13 @@ impl<'a> Run<'a> {
     }
 
     async fn try_start(&self, sender: &Sender) -> Result<Result<Started, StartError>, LoadError> {
-        let loaded = self.host.load(sender, |source| match source {
-            SecretSource::Value(value) => Ok(value.clone()),
-            SecretSource::Env(name) => Err(format!("${name} is not read here")),
-            SecretSource::File(path) => Err(format!("{} is not read here", path.display())),
-        })?;
+        let value = |(name, secret): (&String, &SenderSecret)| match &secret.source {
+            SecretSource::Value(value) => Some((name.clone(), value.clone().into())),
+            // The script has no other ones.
+            _ => None,
+        };
+        let values: Values = sender.secrets.iter().filter_map(value).collect();
+        let loaded = self.host.load(sender, &values)?;
         Ok(Box::pin(loaded.start()).await)
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
 
-use crate::config::{Config, Env, Listen, SecretValue, Socket};
+use crate::config::{Config, Env, Listen, LiveSecret, Socket};
 use crate::ingest::{Bound, Certificates, Door, Listener, SocketFile};
 
 /// What the ports need beside the config.
@@ -28,7 +28,7 @@ struct Port {
 /// # Errors
 ///
 /// All that cannot be used.
-pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>, env: &Env<'_>) -> anyhow::Result<Ports> {
+pub(super) fn ports(config: &Config, tokens: Vec<Option<LiveSecret>>, env: &Env<'_>) -> anyhow::Result<Ports> {
     let mut ports = Vec::new();
     let mut wrong = Vec::new();
     for (listen, token) in config.listen.iter().zip(tokens) {
@@ -46,7 +46,7 @@ pub(super) fn ports(config: &Config, tokens: Vec<Option<SecretValue>>, env: &Env
 /// # Errors
 ///
 /// All that cannot be used.
-pub(crate) fn check(config: &Config, tokens: Vec<Option<SecretValue>>, env: &Env<'_>) -> anyhow::Result<()> {
+pub(crate) fn check(config: &Config, tokens: Vec<Option<LiveSecret>>, env: &Env<'_>) -> anyhow::Result<()> {
     ports(config, tokens, env).map(drop)
 }
 

@@ -3,19 +3,19 @@
 use hyper::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-use crate::config::SecretValue;
+use crate::config::LiveSecret;
 use crate::protocol::http::Head;
 
 /// A listener's door.
 #[derive(Debug, Default)]
 pub struct Door {
-    token: Option<SecretValue>,
+    token: Option<LiveSecret>,
 }
 
 impl Door {
     /// Open to whoever has `token`; to everybody without one.
     #[must_use]
-    pub fn new(token: Option<SecretValue>) -> Self {
+    pub fn new(token: Option<LiveSecret>) -> Self {
         Self { token }
     }
 
@@ -24,10 +24,19 @@ impl Door {
         self.token.is_some()
     }
 
+    /// Looks whether the token's file has changed.
+    pub(super) async fn refresh(&self) {
+        let Some(token) = &self.token else { return };
+        if let Err(why) = token.refresh().await {
+            tracing::warn!(why, "the token of a listener cannot be read again, the last one goes on");
+        }
+    }
+
     /// Whether a request is let in: with `Authorization: Bearer TOKEN` (RFC 6750 section 2.1), or with the token as the
     /// `key` that its format has a place of its own for.
     pub(super) fn admits(&self, head: &Head<'_>, key: Option<&str>) -> bool {
         let Some(token) = &self.token else { return true };
+        let token = token.value();
         if key.is_some_and(|key| bool::from(key.as_bytes().ct_eq(token.0.as_bytes()))) {
             return true;
         }

@@ -119,6 +119,7 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
     let format = Format::at(path);
+    shared.listener.door.refresh().await;
     if !shared.listener.door.admits(&head, format.and_then(|format| format.key(&head))) {
         let why = "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned();
         let refusal = Refusal { status: StatusCode::UNAUTHORIZED, why };

@@ -61,7 +61,7 @@ fn body(values: &[(&str, u64)]) -> String {
 
 /// Runs a monitor for some of its intervals; returns what it told.
 async fn told_within(monitor: config::Monitor, script: &Script, time: Duration) -> Vec<String> {
-    let secrets = BTreeMap::from([(TOKEN.to_owned(), "first".to_owned())]);
+    let secrets = BTreeMap::from([(TOKEN.to_owned(), config::SecretValue("first".to_owned()).into())]);
     let (batches, mut receiver) = mpsc::channel(100);
     let stop = CancellationToken::new();
     let run = Monitor::new(monitor, secrets, script.clone()).run(batches, Clock::derived(0), stop.clone());
@@ -150,7 +150,7 @@ impl Endpoint for Silent {
 async fn a_stop_does_not_wait_for_an_endpoint_that_never_answers() {
     let (batches, _receiver) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    let secrets = BTreeMap::from([(TOKEN.to_owned(), "first".to_owned())]);
+    let secrets = BTreeMap::from([(TOKEN.to_owned(), config::SecretValue("first".to_owned()).into())]);
     let monitor = Monitor::new(campaigns(), secrets, Silent);
     let task = tokio::spawn(monitor.run(batches, Clock::derived(0), stop.clone()));
     tokio::time::sleep(MINUTES_5 * 2).await;

@@ -160,6 +160,8 @@ pub(super) struct Call {
     pub(super) limits: CallLimits,
     /// `None` for the calls that have no network.
     pub(super) reach: Option<Arc<Reach>>,
+    /// Of the notification that it tells.
+    pub(super) id: Option<Arc<str>>,
     /// Where standard output is kept until the call is over.
     pub(super) stdout: Capture,
 }
@@ -216,7 +218,7 @@ impl Call {
             .allow_ip_name_lookup(false)
             .max_random_size(limits::PLUGIN_STATE_BYTES as u64)
             .build();
-        let hooks = Hooks::new(self.reach.clone(), self.limits);
+        let hooks = Hooks::new(self.reach.clone(), self.limits, self.id.clone());
         let memory = MemoryLimits::default();
         let mut store = Store::new(engine, State { table, wasi, http, hooks, memory, meter: Arc::clone(meter) });
         store.limiter(|state| &mut state.memory);

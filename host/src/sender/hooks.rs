@@ -13,14 +13,15 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
 use super::call::CallLimits;
 use super::mail::{self, Mailer};
-use super::secrets::{Refusal, Secrets};
-use crate::egress::{self, EgressError, Origin};
+use super::secrets::{Blanked, Errand, Refusal, Wire};
+use crate::clock::Clock;
+use crate::egress::{self, EgressError};
 use crate::limits;
 
 /// What one sender can reach, and the secrets that go with it.
 pub(super) struct Reach {
     pub(super) client: egress::Client,
-    pub(super) secrets: Arc<Secrets>,
+    pub(super) wire: Wire,
     pub(super) mailer: Option<Mailer>,
 }
 
@@ -79,6 +80,8 @@ pub(super) struct Hooks {
     reach: Option<Arc<Reach>>,
     limits: CallLimits,
     record: Arc<Record>,
+    /// Of the notification, in a call that has one.
+    id: Option<Arc<str>>,
 }
 
 type Response = http::Response<WasiBody>;
@@ -86,8 +89,8 @@ type Worker = Box<dyn Future<Output = Result<(), Error>> + Send>;
 type Answering = Box<dyn Future<Output = Result<(Response, Worker), Error>> + Send>;
 
 impl Hooks {
-    pub(super) fn new(reach: Option<Arc<Reach>>, limits: CallLimits) -> Self {
-        Self { reach, limits, record: Arc::default() }
+    pub(super) fn new(reach: Option<Arc<Reach>>, limits: CallLimits, id: Option<Arc<str>>) -> Self {
+        Self { reach, limits, record: Arc::default(), id }
     }
 
     pub(super) fn record(&self) -> &Arc<Record> {
@@ -116,10 +119,11 @@ impl WasiHttpHooks for Hooks {
     ) -> Answering {
         let admitted = self.admit();
         let (record, answer_bytes) = (Arc::clone(&self.record), self.limits.answer_bytes);
+        let id = self.id.clone();
         Box::new(async move {
             let reach = admitted?;
             let first_byte = options.and_then(|options| options.first_byte_timeout);
-            let exchange = reach.exchange(request, &record, answer_bytes);
+            let exchange = reach.exchange(request, &record, answer_bytes, id.as_deref());
             let response = match first_byte {
                 Some(limit) => tokio::time::timeout(limit, exchange).await.or(Err(Error::ConnectionReadTimeout))??,
                 None => exchange.await?,
@@ -140,6 +144,7 @@ impl Reach {
         request: http::Request<WasiBody>,
         record: &Record,
         answer_bytes: usize,
+        id: Option<&str>,
     ) -> Result<Response, Error> {
         let fields = request.headers();
         let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
@@ -154,7 +159,9 @@ impl Reach {
         let origin = self.client.check(&url).map_err(|error| deny(error, record))?;
         let (mut parts, body) = request.into_parts();
         let body = whole(body).await?;
-        self.fill(&mut parts, &url, &origin).map_err(|Refusal(why)| {
+        let (now, body_bytes) = (Clock::system().now(), limits::PLUGIN_REQUEST_BYTES);
+        let errand = Errand { url: &url, to: &origin, id, now, body_bytes };
+        let body = self.wire.fill(&mut parts, body, errand).map_err(|Refusal(why)| {
             record.write(Note::Secret(why));
             Error::ConfigurationError
         })?;
@@ -166,7 +173,11 @@ impl Reach {
             }
             deny(error, record)
         })?;
-        Ok(answer.map(|body| body.map_err(wasi_error).boxed_unsync()))
+        let needles = self.wire.secrets.needles();
+        let (mut head, body) = answer.into_parts();
+        needles.blank_headers(&mut head.headers);
+        let body = Blanked::new(body.map_err(wasi_error), needles).boxed_unsync();
+        Ok(http::Response::from_parts(head, body))
     }
 
     async fn mail(&self, request: http::Request<WasiBody>, record: &Record) -> Result<Response, Error> {
@@ -176,25 +187,15 @@ impl Reach {
         };
         let body = whole(request.into_body()).await?;
         record.sending();
-        let answer = mailer.answer(&body).await;
+        let mut answer = mailer.answer(&body).await;
+        let mut said = answer.body().to_vec();
+        if self.wire.secrets.needles().blank(&mut said) {
+            *answer.body_mut() = said.into();
+        }
         if !matches!(answer.status(), http::StatusCode::ACCEPTED | http::StatusCode::GATEWAY_TIMEOUT) {
             record.not_sent();
         }
         Ok(answer.map(|body| http_body_util::Full::new(body).map_err(|never| match never {}).boxed_unsync()))
-    }
-
-    /// Puts the secrets in, now that it is certain where the request goes.
-    fn fill(&self, parts: &mut http::request::Parts, url: &Url, to: &Origin) -> Result<(), Refusal> {
-        for value in parts.headers.values_mut() {
-            if let Some(filled) = self.secrets.fill_header(value, to)? {
-                *value = filled;
-            }
-        }
-        if let Some(target) = self.secrets.fill_target(url, to)? {
-            let uri = format!("{to}{target}").parse();
-            parts.uri = uri.map_err(|_shows_the_value| Refusal("a secret makes a URL that is too long".to_owned()))?;
-        }
-        Ok(())
     }
 }
 

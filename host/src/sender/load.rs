@@ -13,7 +13,7 @@ use super::component::{self, Unfit};
 use super::mail::Mailer;
 use super::secrets::Secrets;
 use super::{bundled, secrets, text};
-use crate::config::{self, SecretSource, SecretValue};
+use crate::config::{self, LiveSecret, Values};
 use crate::egress::{Grants, Origin, OriginError};
 use crate::limits;
 
@@ -47,13 +47,13 @@ pub enum LoadReason {
         /// All there are.
         known: String,
     },
-    /// A secret cannot be read.
-    #[error("cannot read secrets.{name}: {reason}")]
-    Secret {
+    /// A secret is a URL that it must not go to.
+    #[error("secrets.{name} is a URL at {origin}, which is not among its `origins`")]
+    SecretOrigin {
         /// NAME.
         name: String,
-        /// Which variable or file, and why; never the value.
-        reason: String,
+        /// Where it leads.
+        origin: Origin,
     },
     /// The config asks for a secret that the sender does not have.
     #[error("config{pointer} asks for ${{secret:{name}}}, but there is no secrets.{name}")]
@@ -98,21 +98,17 @@ pub(super) struct Profile {
     pub(super) secrets: Arc<Secrets>,
     /// What the operator typed.
     pub(super) grants: Grants,
-    pub(super) smtp: Option<(config::Smtp, Option<SecretValue>)>,
+    pub(super) smtp: Option<(config::Smtp, Option<LiveSecret>)>,
     pub(super) timeout: Duration,
     /// Whether it keeps what it told up to date.
     pub(super) living: bool,
 }
 
 impl Profile {
-    pub(super) fn load<E: fmt::Display>(
-        sender: &config::Sender,
-        read_secret: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
-    ) -> Result<Self, LoadReason> {
+    pub(super) fn load(sender: &config::Sender, values: &Values) -> Result<Self, LoadReason> {
         let (plugin, bytes, bundled) = component_of(&sender.plugin)?;
-        let mut secrets = Secrets::read(&sender.secrets, read_secret)
-            .map_err(|(name, error)| LoadReason::Secret { name, reason: error.to_string() })?;
-        secrets.bind(&sender.config);
+        let secrets =
+            Secrets::new(sender, values).map_err(|(name, origin)| LoadReason::SecretOrigin { name, origin })?;
         let config = secrets
             .guest_config(&sender.config)
             .map_err(|unknown| LoadReason::UnknownSecret { pointer: unknown.pointer, name: unknown.name })?;

@@ -1,32 +1,39 @@
-//! A sender's secrets: read once, given to the guest as placeholders, put in on the wire.
+//! A sender's secrets: given to the guest as placeholders, put in on the wire, blanked in what comes back.
 //!
 //! **Invariant:** a value leaves this module only inside an outgoing request, or as the mail password for the host's
 //! own use; it has no `Debug`, and [`Secrets::redact`] takes it out of whatever a plugin says.
 
+mod blank;
+mod rights;
+mod sign;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 use url::Url;
 
-use crate::config::{SecretSource, SecretValue};
+use crate::config::{LiveSecret, SecretPlace, SecretValue, Sender, SenderSecret, Values};
 use crate::egress::Origin;
 
-pub(super) use wire::Refusal;
+pub(super) use blank::{Blanked, Needles};
+pub(super) use wire::{Errand, Refusal, Wire};
 
 /// Used by the host itself, for `smtp`; the guest does not even get a placeholder of it.
 pub(super) const SMTP_PASSWORD: &str = "smtp_password";
-/// Values shorter than this are not searched for in texts: they would blot out ordinary words.
-const REDACT_FROM_BYTES: usize = 4;
 
 struct Secret {
     placeholder: String,
-    value: SecretValue,
-    /// Set when the value is a whole URL.
-    whole: Option<WholeUrl>,
-    /// The origins of the URLs that the operator typed with this secret in them.
+    live: LiveSecret,
+    /// Set when the value was a whole URL at the start: where it leads.
+    origin: Option<Origin>,
+    /// `in` and `origins`, as the operator typed them.
+    places: Option<Vec<SecretPlace>>,
+    origins: BTreeSet<Origin>,
+    /// Whether the config asks for it by `${secret:NAME}`, and the origins of the URLs in which it does.
+    is_typed: bool,
     typed_in: BTreeSet<Origin>,
 }
 
@@ -40,8 +47,8 @@ struct WholeUrl {
 
 impl WholeUrl {
     /// A URL with a login in it is none: the login would be left out.
-    fn of(value: &str) -> Option<Self> {
-        let url = Url::parse(value).ok()?;
+    fn of(value: &SecretValue) -> Option<Self> {
+        let url = Url::parse(&value.0).ok()?;
         let origin = Origin::of(&url).ok()?;
         let path = url.path().strip_prefix('/').unwrap_or_default().to_owned();
         Some(Self { origin, path, query: url.query().map(str::to_owned) })
@@ -53,25 +60,32 @@ impl WholeUrl {
 }
 
 impl Secret {
-    fn new(value: SecretValue) -> Self {
-        let whole = WholeUrl::of(&value.0);
-        Self { placeholder: placeholder(), value, whole, typed_in: BTreeSet::new() }
+    fn new(declared: &SenderSecret, live: LiveSecret) -> Self {
+        let origin = WholeUrl::of(&live.value()).map(|whole| whole.origin);
+        let origins = declared.origins.iter().filter_map(|origin| Origin::parse(origin).ok()).collect();
+        let (places, typed_in) = (declared.places.clone(), BTreeSet::new());
+        Self { placeholder: placeholder(), live, origin, places, origins, is_typed: false, typed_in }
     }
 
     /// What the guest gets in its place.
     fn shown(&self) -> String {
-        let origin = self.whole.as_ref().map(|whole| format!("{}/", whole.origin)).unwrap_or_default();
+        let origin = self.origin.as_ref().map(|origin| format!("{origin}/")).unwrap_or_default();
         format!("{origin}{}", self.placeholder)
+    }
+
+    /// Its URL now, for one that was a whole URL at the start.
+    fn whole(&self) -> Option<WholeUrl> {
+        self.origin.as_ref().and_then(|_| WholeUrl::of(&self.live.value()))
     }
 
     /// What the placeholder stands for.
     fn hidden(&self) -> String {
-        self.whole.as_ref().map_or_else(|| self.value.0.clone(), WholeUrl::rest)
+        self.whole().map_or_else(|| self.live.value().0, |whole| whole.rest())
     }
 }
 
-/// The secrets of one sender.
-pub(super) struct Secrets(BTreeMap<String, Secret>);
+/// The secrets of one sender, and what must not be seen of them.
+pub(super) struct Secrets(BTreeMap<String, Secret>, RwLock<Arc<Needles>>);
 
 /// `${secret:NAME}` for a NAME that the sender has no secret for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,27 +95,35 @@ pub(super) struct UnknownSecret {
 }
 
 impl Secrets {
-    /// Reads every secret; an error names the one that is missing, and `read` says why.
-    pub(super) fn read<E>(
-        sources: &BTreeMap<String, SecretSource>,
-        mut read: impl FnMut(&SecretSource) -> Result<SecretValue, E>,
-    ) -> Result<Self, (String, E)> {
-        let mut secrets = BTreeMap::new();
-        for (name, source) in sources {
-            let value = read(source).map_err(|error| (name.clone(), error))?;
-            secrets.insert(name.clone(), Secret::new(value));
+    /// The secrets that a sender declares, with their values. An error names one that is a URL which leads elsewhere than
+    /// to its `origins`.
+    pub(super) fn new(sender: &Sender, values: &Values) -> Result<Self, (String, Origin)> {
+        let mut secrets = Self(BTreeMap::new(), RwLock::default());
+        for (name, declared) in &sender.secrets {
+            let Some(value) = values.get(name) else { continue };
+            let secret = Secret::new(declared, value.clone());
+            if let Some(origin) = &secret.origin
+                && !secret.origins.is_empty()
+                && !secret.origins.contains(origin)
+            {
+                return Err((name.clone(), origin.clone()));
+            }
+            secrets.0.insert(name.clone(), secret);
         }
-        Ok(Self(secrets))
+        secrets.bind(&sender.config);
+        secrets.look_for_these();
+        Ok(secrets)
     }
 
-    /// Binds each secret that stands in URLs of this config to the origins of these URLs.
-    pub(super) fn bind(&mut self, config: &Value) {
+    /// Notes where the config asks for a secret, and the origins of the URLs in which it does.
+    fn bind(&mut self, config: &Value) {
         match config {
             Value::String(text) => {
-                let Ok(origin) = Origin::parse(text) else { return };
+                let origin = Origin::parse(text).ok();
                 for (name, secret) in &mut self.0 {
                     if text.contains(&asking(name)) {
-                        secret.typed_in.insert(origin.clone());
+                        secret.is_typed = true;
+                        secret.typed_in.extend(origin.clone());
                     }
                 }
             }
@@ -111,17 +133,45 @@ impl Secrets {
         }
     }
 
+    /// Looks whether values have changed.
+    pub(super) async fn refresh(&self, sender: &str) {
+        let mut any = false;
+        for (name, secret) in &self.0 {
+            match secret.live.refresh().await {
+                Ok(changed) => any |= changed,
+                Err(why) => {
+                    tracing::warn!(
+                        "sender {sender}: secrets.{name} cannot be read again, its last value goes on: {why}"
+                    );
+                }
+            }
+        }
+        if any {
+            self.look_for_these();
+        }
+    }
+
+    fn look_for_these(&self) {
+        let needles = Arc::new(Needles::of(self.0.iter()));
+        *self.1.write().unwrap_or_else(PoisonError::into_inner) = needles;
+    }
+
+    /// What must not be seen in what comes back.
+    pub(super) fn needles(&self) -> Arc<Needles> {
+        Arc::clone(&self.1.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The origins of those that are whole URLs.
     pub(super) fn origins(&self) -> impl Iterator<Item = &Origin> {
-        self.0.values().filter_map(|secret| secret.whole.as_ref()).map(|whole| &whole.origin)
+        self.0.values().filter_map(|secret| secret.origin.as_ref())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    pub(super) fn smtp_password(&self) -> Option<&SecretValue> {
-        self.0.get(SMTP_PASSWORD).map(|secret| &secret.value)
+    pub(super) fn smtp_password(&self) -> Option<&LiveSecret> {
+        self.0.get(SMTP_PASSWORD).map(|secret| &secret.live)
     }
 
     /// The config as the guest gets it: the operator's, with placeholders, and `secrets` with one for each name.
@@ -181,15 +231,9 @@ impl Secrets {
 
     /// The text without any value or placeholder in it.
     pub(super) fn redact(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for (name, secret) in &self.0 {
-            for hidden in [secret.value.0.as_str(), &secret.hidden(), &secret.placeholder] {
-                if hidden.len() >= REDACT_FROM_BYTES && out.contains(hidden) {
-                    out = out.replace(hidden, &format!("(secret {name})"));
-                }
-            }
-        }
-        out
+        self.0.iter().fold(self.needles().name(text), |text, (name, secret)| {
+            text.replace(&secret.placeholder, &format!("(secret {name})"))
+        })
     }
 }
 
@@ -212,24 +256,26 @@ fn placeholder() -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{Secrets, UnknownSecret};
-    use crate::config::{SecretSource, SecretValue};
+    use crate::config::{Config, SecretValue, Source, Values};
     use serde_json::{Value, json};
 
-    pub(super) fn secrets(pairs: &[(&str, &str)]) -> Secrets {
-        let sources = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), SecretSource::Value(SecretValue((*value).to_owned()))))
-            .collect();
-        Secrets::read(&sources, |source| match source {
-            SecretSource::Value(value) => Ok::<_, ()>(value.clone()),
-            _ => Err(()),
-        })
-        .unwrap_or_else(|_| panic!("all are values"))
+    /// The secrets of a sender with these values, and further lines of its section.
+    pub(in crate::sender) fn declared(pairs: &[(&str, &str)], section: &str) -> Secrets {
+        let declared: String = pairs.iter().map(|(name, _)| format!("secrets.{name}.env = \"X\"\n")).collect();
+        let text = format!("[senders.team]\nplugin = \"webhook\"\n{declared}{section}\n");
+        let config = Config::load(&Source { file: None, text }, &|_| None).unwrap_or_else(|why| panic!("{why}"));
+        let value = |value: &str| SecretValue(value.to_owned()).into();
+        let values: Values = pairs.iter().map(|(name, text)| ((*name).to_owned(), value(text))).collect();
+        Secrets::new(&config.senders[0], &values).unwrap_or_else(|(name, _)| panic!("{name}"))
     }
 
-    pub(super) fn config(secrets: &Secrets, config: &Value) -> Value {
+    pub(in crate::sender) fn secrets(pairs: &[(&str, &str)]) -> Secrets {
+        declared(pairs, "")
+    }
+
+    pub(in crate::sender) fn config(secrets: &Secrets, config: &Value) -> Value {
         serde_json::from_str(&secrets.guest_config(config).unwrap()).unwrap()
     }
 
@@ -274,12 +320,5 @@ mod tests {
     fn what_a_plugin_says_is_freed_of_secrets() {
         let secrets = secrets(&[("token", "xoxb-1"), ("short", "no")]);
         assert_eq!(secrets.redact("bad token xoxb-1, no"), "bad token (secret token), no");
-    }
-
-    #[test]
-    fn a_missing_secret_is_an_error_that_names_it() {
-        let sources = [("token".to_owned(), SecretSource::Env("X".to_owned()))].into();
-        let error = Secrets::read(&sources, |_| Err::<SecretValue, _>("no such variable")).err().unwrap();
-        assert_eq!(error, ("token".to_owned(), "no such variable"));
     }
 }

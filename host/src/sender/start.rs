@@ -10,6 +10,7 @@ use super::contract_v1::Plugin;
 use super::failure::{ConfigMistake, Fault, Manifest};
 use super::hooks::{Note, Reach};
 use super::load::Profile;
+use super::secrets::Wire;
 use super::started::{Parts, Started, last_words};
 use super::{Runtime, Sender, text};
 use crate::egress::{Client, Grants, Origin};
@@ -74,13 +75,13 @@ impl Sender {
         if profile.living && !manifest.updates_in_place {
             return Err(StartError::NotLiving { sender: profile.name.clone() });
         }
-        let mut mistakes = missing_secrets(&profile, &manifest);
+        let mut mistakes = secret_mistakes(&profile, &manifest);
         match self.validate(&plugin, &manifest).await? {
             Ok(wanted) if mistakes.is_empty() => {
                 let grants = self.grants(&manifest, wanted)?;
                 let client = Client::new(grants).answered_by(runtime.double.clone());
-                let secrets = Arc::clone(&profile.secrets);
-                let reach = Arc::new(Reach { client, secrets, mailer: profile.mailer() });
+                let wire = Wire::new(Arc::clone(&profile.secrets), &manifest.secrets);
+                let reach = Arc::new(Reach { client, wire, mailer: profile.mailer() });
                 Ok(Started::new(Parts { runtime, profile, plugin, manifest, reach }))
             }
             Ok(_) => Err(StartError::Config { sender: profile.name.clone(), mistakes }),
@@ -117,8 +118,12 @@ impl Sender {
         version: Option<&str>,
         work: impl for<'s> FnOnce(&'s mut wasmtime::Store<super::State>) -> super::Work<'s, R>,
     ) -> Result<R, StartError> {
-        let call =
-            Call { limits: self.runtime.limits.offline, reach: None, stdout: self.runtime.stdout(&self.profile) };
+        let call = Call {
+            limits: self.runtime.limits.offline,
+            reach: None,
+            id: None,
+            stdout: self.runtime.stdout(&self.profile),
+        };
         let ended = Box::pin(self.runtime.call(call, work)).await;
         let said = match (ended.result, ended.note) {
             (Ok(value), _) => return Ok(value),
@@ -160,15 +165,19 @@ impl Sender {
     }
 }
 
-fn missing_secrets(profile: &Profile, manifest: &Manifest) -> Vec<ConfigMistake> {
+/// Secrets that the plugin needs and does not get, or gets and may not use as it does.
+fn secret_mistakes(profile: &Profile, manifest: &Manifest) -> Vec<ConfigMistake> {
     let missing = manifest.secrets.iter().filter(|secret| secret.required && !profile.secrets.has(&secret.name));
-    missing
-        .map(|secret| {
-            let name = text::line(&secret.name, limits::PLUGIN_WORD_CHARS);
-            let message = format!("plugin {} needs secrets.{name}", profile.plugin);
-            ConfigMistake { pointer: format!("/secrets/{name}"), message }
-        })
-        .collect()
+    let missing = missing.map(|secret| {
+        let name = text::line(&secret.name, limits::PLUGIN_WORD_CHARS);
+        let message = format!("plugin {} needs secrets.{name}", profile.plugin);
+        ConfigMistake { pointer: format!("/secrets/{name}"), message }
+    });
+    let in_vain = profile.secrets.in_vain(&manifest.secrets).into_iter().map(|(name, why)| {
+        // The operator declared it, so the name is a good one.
+        ConfigMistake { pointer: format!("/secrets/{name}"), message: format!("secrets.{name}: {why}") }
+    });
+    missing.chain(in_vain).collect()
 }
 
 impl Runtime {

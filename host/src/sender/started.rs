@@ -51,6 +51,13 @@ impl Started {
         self.0.reach.client.grants().origins().map(ToString::to_string).collect()
     }
 
+    /// For a person: the name of each secret, where it may stand in a request, and where it may go.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<(String, String)> {
+        let (parts, granted) = (&self.0, self.0.reach.client.grants());
+        parts.profile.secrets.in_words(&parts.manifest.secrets, granted)
+    }
+
     /// Lets the plugin sign in and look names up.
     ///
     /// # Errors
@@ -60,7 +67,9 @@ impl Started {
         let parts = Arc::clone(&self.0);
         let limits = parts.runtime.limits.prepare;
         let prepared = self
-            .call(limits, |store| Box::pin(async move { parts.plugin.prepare(store, &parts.profile.config).await }))
+            .call(limits, None, |store| {
+                Box::pin(async move { parts.plugin.prepare(store, &parts.profile.config).await })
+            })
             .await?;
         if prepared.state.len() > limits::PLUGIN_STATE_BYTES {
             let said =
@@ -77,10 +86,11 @@ impl Started {
     /// What the plugin reported, or what was wrong with it: [`Failure::fault`] tells the two apart.
     pub async fn send(&self, state: &[u8], notification: &Notification) -> Result<Delivered, Failure> {
         let parts = Arc::clone(&self.0);
+        let id = Some(notification.id.as_str().into());
         let (state, told) = (state.to_vec(), contract::notification(notification));
         let limits = parts.runtime.limits.send(parts.profile.timeout);
         let mut delivered = self
-            .call(limits, |store| {
+            .call(limits, id, |store| {
                 Box::pin(async move { parts.plugin.send(store, &parts.profile.config, &state, &told).await })
             })
             .await?;
@@ -95,12 +105,14 @@ impl Started {
     async fn call<R>(
         &self,
         limits: CallLimits,
+        id: Option<Arc<str>>,
         work: impl for<'s> FnOnce(&'s mut wasmtime::Store<State>) -> Work<'s, Result<R, Told>>,
     ) -> Result<R, Failure> {
         let parts = &self.0;
+        parts.profile.secrets.refresh(&parts.profile.name).await;
         let deadline = tokio::time::Instant::now() + limits.timeout;
         let stdout = parts.runtime.stdout(&parts.profile);
-        let call = Call { limits, reach: Some(Arc::clone(&parts.reach)), stdout: stdout.clone() };
+        let call = Call { limits, reach: Some(Arc::clone(&parts.reach)), id, stdout: stdout.clone() };
         let ended = Box::pin(parts.runtime.call(call, work)).await;
         parts.log(&ended.stderr);
         let value = self.judge(ended).inspect_err(|_| parts.log_unprinted(&stdout))?;

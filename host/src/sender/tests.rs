@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::{Fault, Host, HostLimits, HostOptions, LoadError, Sender, StartError, Started};
-use crate::config::{self, Plugin, SecretSource, SecretValue};
+use crate::config::{self, Plugin, SecretSource, SecretValue, SenderSecret, Values};
 use crate::message::{Group, GroupId, Labels, Notification, Reason};
 use guests::{Guest, data, words};
 
@@ -77,11 +77,9 @@ fn sender(plugin: Plugin) -> config::Sender {
 }
 
 fn load(host: &Host, sender: &config::Sender) -> Result<Sender, LoadError> {
-    host.load(sender, |source| match source {
-        SecretSource::Value(value) => Ok(value.clone()),
-        SecretSource::Env(name) => Err(format!("the environment variable {name} is not set")),
-        SecretSource::File(path) => Err(path.display().to_string()),
-    })
+    let value = |secret: &SenderSecret| secret.source.read(&|_| None).unwrap().into();
+    let values: Values = sender.secrets.iter().map(|(name, secret)| (name.clone(), value(secret))).collect();
+    host.load(sender, &values)
 }
 
 /// A file with these bytes, and a sender that uses it as its plugin.
@@ -279,8 +277,8 @@ async fn an_origin_in_allow_or_in_the_config_is_granted() {
     assert_eq!(load(&host, &sender).unwrap().start().await.unwrap().origins(), ["https://good.example"]);
 }
 
-fn secret(name: &str, value: &str) -> BTreeMap<String, SecretSource> {
-    [(name.to_owned(), SecretSource::Value(SecretValue(value.to_owned())))].into()
+fn secret(name: &str, value: &str) -> BTreeMap<String, SenderSecret> {
+    [(name.to_owned(), SecretSource::Value(SecretValue(value.to_owned())).into())].into()
 }
 
 #[track_caller]
@@ -304,8 +302,9 @@ fn a_sender_that_cannot_load_says_why() {
         "sender team: cannot load plugin /nowhere/my.wasm: cannot read it: No such file or directory (os error 2)",
     );
     let (_dir, mut other) = from_bytes(&Guest::default().build());
-    other.secrets = [("token".to_owned(), SecretSource::Env("SLACK_TOKEN".to_owned()))].into();
-    cannot_load(&other, "sender team: cannot read secrets.token: the environment variable SLACK_TOKEN is not set");
+    other.secrets = secret("url", "https://chat.example/hidden");
+    other.secrets.values_mut().for_each(|secret| secret.origins = vec!["https://other.example".to_owned()]);
+    cannot_load(&other, "sender team: secrets.url is a URL at https://chat.example, which is not among its `origins`");
     other.secrets = BTreeMap::new();
     other.config = json!({ "headers": { "Authorization": "Bearer ${secret:tokn}" } });
     cannot_load(

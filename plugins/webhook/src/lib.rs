@@ -29,6 +29,8 @@ pub struct Config {
     pub headers: BTreeMap<String, String>,
 }
 
+/// The secret that requests are signed with, where there is one.
+const SIGNING: &str = "signing";
 /// mag lets no larger body out of a sandbox.
 const BODY_BYTES: usize = 1024 * 1024;
 /// Headers that the sender or the connection sets itself.
@@ -49,7 +51,12 @@ impl Sender for Webhook {
     type Config = Config;
 
     fn about() -> About {
-        About::new("webhook", env!("CARGO_PKG_VERSION"), "Tells notifications as JSON to an HTTP endpoint.")
+        About::new("webhook", env!("CARGO_PKG_VERSION"), "Tells notifications as JSON to an HTTP endpoint.").secret(
+            SIGNING,
+            false,
+            &["sign"],
+            "the key that Standard Webhooks are signed with: whsec_ and base64",
+        )
     }
 
     fn validate(config: &Config, _secrets: &Secrets) -> Result<Vec<Egress>, Vec<ConfigError>> {
@@ -77,6 +84,9 @@ impl Sender for Webhook {
             .json(&body::Body::from(notification).fit(BODY_BYTES));
         for (name, value) in &call.config.headers {
             request = request.header(name, value);
+        }
+        if call.secrets.get(SIGNING).is_some() {
+            request = request.standard_webhooks(SIGNING);
         }
         call.http.send(&request)?.check(call.now_ms)?;
         Ok(delivered())

@@ -65,7 +65,17 @@ fn the_request_carries_the_id_the_time_and_the_operators_headers() {
     ] {
         assert_eq!(request.header_value(name), Some(value), "{name}");
     }
-    assert_eq!(request.header_value("webhook-signature"), None);
+    assert_eq!((request.header_value("webhook-signature"), request.header_value("mag-sign")), (None, None));
+}
+
+#[test]
+fn with_a_signing_secret_mag_is_asked_to_sign() {
+    let config = r#"{"url":"https://example.org/hook","secrets":{"signing":"PLACEHOLDER"}}"#;
+    let http = FakeHttp::answering(200, "ok");
+    adapter::send::<Webhook>(config, b"", &full(), &http, NOW).unwrap();
+    let [request] = http.requests().try_into().unwrap();
+    assert_eq!(request.header_value("mag-sign"), Some("standard-webhooks; secret=signing"));
+    assert!(!request.headers.iter().any(|(_, value)| value.contains("PLACEHOLDER")));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::Kind::{Count, Duration, Free, Many, Named, One, Size, Text, TextTable
 use super::{Key, Section, key};
 
 const fn section(name: &'static str, keys: &'static [Key]) -> Section {
-    Section { name, keys, exactly_one: false }
+    Section { name, keys, one_of: &[] }
 }
 
 pub(super) const SECTIONS: &[Section] = &[
@@ -17,7 +17,8 @@ pub(super) const SECTIONS: &[Section] = &[
     section("child", CHILD),
     section("sender", SENDER),
     section("smtp", SMTP),
-    Section { name: "secret", keys: SECRET, exactly_one: true },
+    Section { name: "sender_secret", keys: SENDER_SECRET, one_of: SECRET_SOURCES },
+    Section { name: "secret", keys: SECRET, one_of: SECRET_SOURCES },
     section("monitor", MONITOR),
     section("token_refresh", TOKEN_REFRESH),
     section("limits", LIMITS),
@@ -110,7 +111,7 @@ const CHILD: &[Key] = &[
 const SENDER: &[Key] = &[
     key("plugin", Text, "console, slack, email, webhook, or the path of a component: \"./my.wasm\"").required(),
     key("config", Free, "What the plugin wants; `mag check` knows. ${secret:NAME} stands for a secret"),
-    key("secrets", Named("secret"), "Values that the plugin never sees, by name"),
+    key("secrets", Named("sender_secret"), "Values that the plugin never sees, by name"),
     key("timeout", Duration, "One attempt, at most 60s").or(r#""10s""#),
     key("rate", Text, "Attempts: N/s, N/m or N/h; slack and email 20/m, webhook 10/s, console unlimited, others 1/s"),
     key("burst", Count(1), "Attempts that may follow each other at once").or("5"),
@@ -142,9 +143,27 @@ const SMTP: &[Key] = &[
     .or(r#""auto""#),
 ];
 
-const SECRET: &[Key] = &[
-    key("env", Text, "The environment variable that holds it"),
-    key("file", Text, "The file that holds it, relative to this one"),
+const SECRET_SOURCES: &[&str] = &["env", "file", "credential", "command"];
+const ENV: Key = key("env", Text, "The environment variable that holds it");
+const SECRET_FILE: Key = key("file", Text, "The file that holds it, relative to this one; read again when it changes");
+const CREDENTIAL: Key = key("credential", Text, "The credential of the service manager that holds it");
+const COMMAND: Key = key("command", Texts, "The program that prints it, and what that is given");
+const REFRESH: Key = key("refresh", Duration, "With command: after so long it is run again; else at a start only");
+
+const SECRET: &[Key] = &[ENV, SECRET_FILE, CREDENTIAL, COMMAND, REFRESH];
+
+const SENDER_SECRET: &[Key] = &[
+    ENV,
+    SECRET_FILE,
+    CREDENTIAL,
+    COMMAND,
+    REFRESH,
+    key(
+        "in",
+        Texts,
+        "Where it may stand in a request: path, query, header, body, basic, sign; without it, not in bodies",
+    ),
+    key("origins", Texts, "Origins that it may go to, of those that the sender may reach; without it, see the README"),
 ];
 
 const MONITOR: &[Key] = &[

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, Source, typed};
 
 /// Sections of a file, each with a header that makes a good one of it.
-const HEADERS: [(&str, &str); 14] = [
+const HEADERS: [(&str, &str); 15] = [
     ("listen", "[[listen]]\naddress = \"127.0.0.1:3050\"\n"),
     ("tls", "[[listen]]\naddress = \"127.0.0.1:3050\"\n[listen.tls]\ncert = \"c\"\nkey = \"k\"\n"),
     ("store", "[store]\n"),
@@ -19,7 +19,8 @@ const HEADERS: [(&str, &str); 14] = [
         "smtp",
         "[senders.a]\nplugin = \"email\"\nsecrets.smtp_password = { env = \"X\" }\n[senders.a.smtp]\nurl = \"smtp://h\"\n",
     ),
-    ("secret", "[senders.a]\nplugin = \"console\"\n[senders.a.secrets.s]\nenv = \"X\"\n"),
+    ("secret", SECRET),
+    ("sender_secret", "[senders.a]\nplugin = \"console\"\n[senders.a.secrets.s]\nenv = \"X\"\n"),
     ("monitor", MONITOR),
     ("token_refresh", REFRESH),
     ("limits", "[limits]\n"),
@@ -28,6 +29,8 @@ const HEADERS: [(&str, &str); 14] = [
 ];
 const MONITOR: &str = "[monitors.m]\nurl = \"http://h/\"\nitems = \"/a\"\nid = \"/b\"\nvalue = \"/c\"\nalert_if = \"delta < 1\"\n\
                        text = \"t\"\nsecrets.token = { env = \"X\" }\n";
+const SECRET: &str = "[monitors.m]\nurl = \"http://h/\"\nitems = \"/a\"\nid = \"/b\"\nvalue = \"/c\"\nalert_if = \"delta < 1\"\n\
+                      text = \"t\"\n[monitors.m.secrets.token]\nenv = \"X\"\n";
 const REFRESH: &str = "[monitors.m]\nurl = \"http://h/\"\nitems = \"/a\"\nid = \"/b\"\nvalue = \"/c\"\nalert_if = \"delta < 1\"\n\
                        text = \"t\"\nsecrets.token = { env = \"X\" }\n[monitors.m.token_refresh]\nurl = \"http://h/\"\nevery = \"1h\"\n";
 
@@ -64,7 +67,8 @@ fn the_readers_take_the_keys_that_the_schema_has_and_no_others() {
             ["senders", _] => "sender",
             ["monitors", _] => "monitor",
             ["route", "routes"] => "child",
-            [_, _, "secrets", _] => "secret",
+            ["senders", _, "secrets", _] => "sender_secret",
+            ["monitors", _, "secrets", _] => "secret",
             [.., own] => SECTIONS.iter().find(|section| section.name == *own).expect("a section").name,
             [] => "",
         };
@@ -170,6 +174,8 @@ fn what_the_readers_refuse_the_schema_refuses() {
         "[senders.a]\nrate = \"1/s\"\n",
         "[senders.a]\nplugin = \"console\"\nsecrets.s = \"typed\"\n",
         "[senders.a]\nplugin = \"console\"\nsecrets.s = { env = \"A\", file = \"b\" }\n",
+        "[senders.a]\nplugin = \"console\"\nsecrets.s = { in = [\"body\"] }\n",
+        "[[listen]]\naddress = \"h:1\"\nprotocol = \"http\"\ntoken = { env = \"A\", in = [\"body\"] }\n",
         "[senders.\"a b\"]\nplugin = \"console\"\n",
         "[[listen]]\nprotocol = \"auto\"\n",
         "[log]\nformat = \"yaml\"\n",

@@ -106,7 +106,7 @@ fn slack_token_and_channel_make_a_sender_and_a_monitor_route() {
     let slack = &config.senders[0];
     assert_eq!(slack.plugin, Plugin::Bundled("slack".into()));
     assert_eq!(slack.config.to_string(), r##"{"channel":"#ops"}"##);
-    assert_eq!(slack.secrets["token"], SecretSource::Env("SLACK_TOKEN".into()));
+    assert_eq!(slack.secrets["token"].source, SecretSource::Env("SLACK_TOKEN".into()));
     assert_eq!(slack.rate, Some(Rate { count: 20, per: Duration::from_secs(60) }));
     assert_eq!((config.route.senders.concat(), config.warnings.len()), ("slack".to_owned(), 0));
     let monitor = &config.route.routes[0];

@@ -74,7 +74,7 @@ fn paths_are_relative_to_the_file() {
     let source = Source { file: Some("/etc/mag/mag.toml".into()), text };
     let config = Config::load(&source, &env(&[])).expect("no mistakes");
     assert_eq!(config.store.path, Some("/etc/mag/data/m.db".into()));
-    assert_eq!(config.senders[0].secrets["token"], SecretSource::File("/etc/mag/t".into()));
+    assert_eq!(config.senders[0].secrets["token"].source, SecretSource::File("/etc/mag/t".into()));
 }
 
 #[test]

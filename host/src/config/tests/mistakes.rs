@@ -418,13 +418,6 @@ fn what_a_later_version_has_is_refused_by_that_name() {
         group_by = ["template"]
                     ^"#]],
     );
-    check(
-        "[senders.h]\nplugin = \"webhook\"\nsecrets.signing = { env = \"X\" }\nconfig = { url = \"https://x.org/h\" }",
-        &expect![[r#"
-            mag.toml:3:1: error: `secrets.signing` is not in this version
-            secrets.signing = { env = "X" }
-            ^"#]],
-    );
     let not_yet = |header: &str, keys: &[&str]| {
         for key in keys {
             let text = format!("{header}\n{key} = 1\n");

@@ -23,8 +23,8 @@ allow_private = true
         r##"{"channel":"#ops","day":"2024-01-02","f":1.5,"list":["a",{"b":"${secret:token}"}],"n":3,"on":true}"##;
     assert_eq!(sender.config.to_string(), json);
     assert_eq!(sender.plugin, Plugin::Bundled("slack".into()));
-    assert_eq!(sender.secrets["token"], SecretSource::Env("SLACK_TOKEN".into()));
-    assert_eq!(sender.secrets["other"], SecretSource::File("secret.txt".into()));
+    assert_eq!(sender.secrets["token"].source, SecretSource::Env("SLACK_TOKEN".into()));
+    assert_eq!(sender.secrets["other"].source, SecretSource::File("secret.txt".into()));
     assert_eq!((sender.timeout.as_secs(), sender.burst), (60, 7));
     assert_eq!(sender.rate, Some(Rate { count: 3, per: Duration::from_secs(3600) }));
     assert_eq!(sender.allow, ["https://example.org", "http://10.0.0.1:8080"]);

@@ -138,7 +138,7 @@ async fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
 
 #[tokio::test]
 async fn requests_need_the_ports_token() {
-    let token = Some(SecretValue("s3cret".to_owned()));
+    let token = Some(SecretValue("s3cret".to_owned()).into());
     let mag = start_as(settings(), |listener| {
         listener.door = Door::new(token);
         listener.protocol = Protocol::Http;

@@ -1,6 +1,5 @@
 //! What a guest's requests become, and what is refused, against receivers on this machine.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,20 +12,14 @@ use tokio::net::TcpListener;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks};
 
 use super::{Hooks, Note, Reach};
-use crate::config::{SecretSource, SecretValue};
 use crate::egress::{Client, Grants, Origin};
 use crate::limits;
 use crate::sender::call::CallLimits;
-use crate::sender::secrets::Secrets;
+use crate::sender::secrets::tests::declared;
+use crate::sender::secrets::{Secrets, Wire};
 
 fn secrets() -> Arc<Secrets> {
-    let sources: BTreeMap<_, _> =
-        [("token".to_owned(), SecretSource::Value(SecretValue("xoxb-hidden".to_owned())))].into();
-    let read = Secrets::read(&sources, |source| match source {
-        SecretSource::Value(value) => Ok::<_, ()>(value.clone()),
-        _ => Err(()),
-    });
-    Arc::new(read.unwrap_or_else(|_| panic!("it is a value")))
+    Arc::new(declared(&[("token", "xoxb-hidden")], ""))
 }
 
 fn placeholder(secrets: &Secrets) -> String {
@@ -39,11 +32,11 @@ fn reach(granted: &[&str], secrets: Arc<Secrets>) -> Arc<Reach> {
     for origin in granted {
         grants.typed(Origin::parse(origin).unwrap());
     }
-    Arc::new(Reach { client: Client::new(grants), secrets, mailer: None })
+    Arc::new(Reach { client: Client::new(grants), wire: Wire::new(secrets, &[]), mailer: None })
 }
 
 fn hooks(reach: Arc<Reach>) -> Hooks {
-    Hooks::new(Some(reach), CallLimits::send(Duration::from_secs(10)))
+    Hooks::new(Some(reach), CallLimits::send(Duration::from_secs(10)), Some("n1".into()))
 }
 
 fn request(url: &str, body: Bytes) -> http::Request<WasiBody> {
@@ -77,7 +70,7 @@ async fn the_secret_comes_in_on_the_wire_and_only_there() {
     let secrets = secrets();
     let placeholder = placeholder(&secrets);
     let mut hooks = hooks(reach(&[&origin], secrets));
-    let mut request = request(&format!("{origin}/a/{placeholder}?q={placeholder}"), Bytes::from(placeholder.clone()));
+    let mut request = request(&format!("{origin}/a/{placeholder}?q={placeholder}"), Bytes::from("body"));
     request.headers_mut().insert("authorization", format!("Bearer {placeholder}").parse().unwrap());
     request.headers_mut().insert("host", "evil.example".parse().unwrap());
     assert_eq!(send(&mut hooks, request).await.unwrap(), (200, Bytes::from("ok")));
@@ -85,8 +78,56 @@ async fn the_secret_comes_in_on_the_wire_and_only_there() {
     assert!(got.starts_with("POST /a/xoxb-hidden?q=xoxb-hidden HTTP/1.1\r\n"), "{got}");
     assert!(got.contains("authorization: Bearer xoxb-hidden\r\n"), "{got}");
     assert!(!got.contains("evil.example"), "{got}");
-    assert!(got.ends_with(&placeholder), "bodies are sent as they are in this version: {got}");
+    assert!(got.ends_with("\r\n\r\nbody"), "{got}");
     assert!(hooks.record().sent() && hooks.record().note().is_none());
+}
+
+#[tokio::test]
+async fn a_secret_where_it_may_not_stand_lets_nothing_out() {
+    let canary = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", canary.local_addr().unwrap());
+    let secrets = Arc::new(declared(&[("token", "xoxb-hidden")], "secrets.token.origins = [\"https://a.example\"]"));
+    let placeholder = placeholder(&secrets);
+    let reach = reach(&[&origin], secrets);
+    let refused = |note: &str| Some(Note::Secret(note.to_owned()));
+    let mut elsewhere = hooks(Arc::clone(&reach));
+    let error = send(&mut elsewhere, request(&format!("{origin}/{placeholder}"), Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::ConfigurationError), "{error}");
+    let why = format!("secrets.token may not go to {origin}: add origins = [\"{origin}\"] to it");
+    assert_eq!(elsewhere.record().note(), refused(&why));
+    let mut in_the_body = hooks(reach);
+    send(&mut in_the_body, request(&origin, Bytes::from(placeholder))).await.unwrap_err();
+    let why = "secrets.token may not stand in body: add in = [\"body\"] to it";
+    assert_eq!(in_the_body.record().note(), refused(why));
+    assert!(!in_the_body.record().sent());
+    assert!(tokio::time::timeout(Duration::from_millis(20), canary.accept()).await.is_err());
+}
+
+#[tokio::test]
+async fn an_answer_that_repeats_a_secret_has_it_blanked() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 8192];
+        let n = stream.read(&mut request).await.unwrap();
+        let got = String::from_utf8_lossy(&request[..n]).into_owned();
+        let token = got.split("Bearer ").nth(1).unwrap().split("\r\n").next().unwrap();
+        let head =
+            format!("HTTP/1.1 400 No\r\nx-saw: {token}\r\ncontent-length: {}\r\n\r\nno {token}", 3 + token.len());
+        for byte in head.bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+        }
+    });
+    let secrets = secrets();
+    let bearer = format!("Bearer {}", placeholder(&secrets));
+    let mut hooks = hooks(reach(&[&origin], secrets));
+    let mut request = request(&origin, Bytes::new());
+    request.headers_mut().insert("authorization", bearer.parse().unwrap());
+    let sent = Pin::from(hooks.send_request(request, None, Box::new(async { Ok(()) })));
+    let (head, body) = sent.await.unwrap().0.into_parts();
+    assert_eq!(head.headers["x-saw"], "***********");
+    assert_eq!(body.collect().await.unwrap().to_bytes(), "no ***********");
 }
 
 #[tokio::test]
@@ -103,7 +144,7 @@ async fn a_forbidden_origin_sees_no_connection() {
 
 #[tokio::test]
 async fn a_call_without_network_has_none() {
-    let mut hooks = Hooks::new(None, CallLimits::offline());
+    let mut hooks = Hooks::new(None, CallLimits::offline(), None);
     let error = send(&mut hooks, request("https://example.org", Bytes::new())).await.unwrap_err();
     assert!(matches!(error, Error::HttpRequestDenied), "{error}");
     assert_eq!(hooks.record().note(), Some(Note::Offline));

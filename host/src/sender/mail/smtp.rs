@@ -12,7 +12,7 @@ use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::{ClientId, Extension, MailParameter};
 
 use super::Refused;
-use crate::config::{SecretValue, Smtp, Tls};
+use crate::config::{LiveSecret, Smtp, Tls};
 use crate::limits;
 
 /// How a connection comes to be encrypted.
@@ -31,15 +31,15 @@ enum Encryption {
 /// A sender's mail settings.
 pub(in crate::sender) struct Mailer {
     settings: Smtp,
-    login: Option<Credentials>,
+    /// Name and password.
+    login: Option<(String, Option<LiveSecret>)>,
     tls: OnceLock<TlsParameters>,
 }
 
 impl Mailer {
     /// A mailer for these settings; with a user name there must be a password.
-    pub(in crate::sender) fn new(settings: &Smtp, password: Option<&SecretValue>) -> Self {
-        let password = password.map(|value| value.0.clone()).unwrap_or_default();
-        let login = settings.username.clone().map(|user| Credentials::new(user, password));
+    pub(in crate::sender) fn new(settings: &Smtp, password: Option<&LiveSecret>) -> Self {
+        let login = settings.username.clone().map(|user| (user, password.cloned()));
         Self { settings: settings.clone(), login, tls: OnceLock::new() }
     }
 
@@ -96,8 +96,10 @@ impl Mailer {
         if offered && matches!(encryption, Encryption::Needed | Encryption::WhenOffered) {
             connection.starttls(self.tls()?, &name).await.map_err(away)?;
         }
-        if let Some(login) = &self.login {
-            connection.auth(DEFAULT_MECHANISMS, login).await.map_err(|error| refused_login(&error))?;
+        if let Some((user, password)) = &self.login {
+            let password = password.as_ref().map(|password| password.value().0).unwrap_or_default();
+            let login = Credentials::new(user.clone(), password);
+            connection.auth(DEFAULT_MECHANISMS, &login).await.map_err(|error| refused_login(&error))?;
         }
         Ok(connection)
     }

@@ -179,7 +179,7 @@ async fn converse(stream: TcpStream, answers: &[(&str, &str)], heard: &Log) {
 fn mailer(port: u16, username: Option<&str>, tls: Tls) -> Mailer {
     let settings =
         Smtp { implicit_tls: false, host: "127.0.0.1".to_owned(), port, username: username.map(str::to_owned), tls };
-    Mailer::new(&settings, Some(&SecretValue("pass".to_owned())))
+    Mailer::new(&settings, Some(&SecretValue("pass".to_owned()).into()))
 }
 
 fn read(answer: &Response<Bytes>) -> (u16, Value) {

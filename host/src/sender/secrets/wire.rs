@@ -4,62 +4,136 @@
 //! line, a step or a part to a request. A refusal never holds a value.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use http::HeaderValue;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header, request::Parts};
+use memchr::memmem;
 use url::Url;
 
-use super::{Secret, Secrets};
+use super::rights::Rights;
+use super::{Secret, Secrets, sign};
+use crate::config::SecretPlace;
 use crate::egress::Origin;
+use crate::message::Millis;
+use crate::sender::failure::SecretUse;
 
 /// Why a request does not leave, in words for the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sender) struct Refusal(pub(in crate::sender) String);
 
-impl Secrets {
-    /// A header's value with secrets in place of placeholders; `None` when it holds none.
-    pub(in crate::sender) fn fill_header(
-        &self,
-        value: &HeaderValue,
-        to: &Origin,
-    ) -> Result<Option<HeaderValue>, Refusal> {
-        let Ok(text) = value.to_str() else { return Ok(None) };
-        let mut filled: Option<String> = None;
-        for (name, secret) in &self.0 {
-            let now = filled.as_deref().unwrap_or(text);
-            if now.contains(&secret.placeholder) {
-                secret.may_go(name, to)?;
-                filled = Some(now.replace(&secret.placeholder, &secret.hidden()));
+/// The secrets of a sender with what may be done with each.
+pub(in crate::sender) struct Wire {
+    pub(in crate::sender) secrets: Arc<Secrets>,
+    pub(super) rights: Rights,
+}
+
+/// A request whose way is certain.
+#[derive(Clone, Copy)]
+pub(in crate::sender) struct Errand<'a> {
+    /// As the guest asked for it, parsed.
+    pub(in crate::sender) url: &'a Url,
+    /// Its origin, which is granted.
+    pub(in crate::sender) to: &'a Origin,
+    /// The notification's id, in a call that has one.
+    pub(in crate::sender) id: Option<&'a str>,
+    /// The time.
+    pub(in crate::sender) now: Millis,
+    /// No body is longer.
+    pub(in crate::sender) body_bytes: usize,
+}
+
+impl Wire {
+    /// For a plugin that says that of its secrets.
+    pub(in crate::sender) fn new(secrets: Arc<Secrets>, declared: &[SecretUse]) -> Self {
+        let rights = secrets.rights(declared);
+        Self { secrets, rights }
+    }
+
+    /// Puts secrets and signatures into a request; returns its body.
+    pub(in crate::sender) fn fill(&self, parts: &mut Parts, body: Bytes, errand: Errand<'_>) -> Result<Bytes, Refusal> {
+        let asked = sign::take(&mut parts.headers)?;
+        if let Some(basic) = &asked.basic {
+            let value = self.basic(basic, errand.to)?;
+            parts.headers.insert(header::AUTHORIZATION, value);
+        }
+        for value in parts.headers.values_mut() {
+            if let Some(filled) = self.fill_header(value, errand.to)? {
+                *value = filled;
             }
         }
-        let Some(filled) = filled else { return Ok(None) };
-        let no_header = |_shows_the_value| {
-            Refusal("a secret has a line end or a control character and cannot stand in a header".to_owned())
+        if let Some(target) = self.fill_target(errand.url, errand.to)? {
+            let uri = format!("{}{target}", errand.to).parse();
+            parts.uri = uri.map_err(|_shows_the_value| refusal("a secret makes a URL that is too long"))?;
+        }
+        let body = match self.fill_body(&body, &parts.headers, errand.to)? {
+            Some(filled) if filled.len() > errand.body_bytes => {
+                return Err(refusal("with its secrets the body is longer than a plugin may send"));
+            }
+            Some(filled) => {
+                // Counted anew from the body.
+                parts.headers.remove(header::CONTENT_LENGTH);
+                filled.into()
+            }
+            None => body,
         };
+        for scheme in &asked.schemes {
+            let secret = self.allowed(scheme.secret(), SecretPlace::Sign, errand.to)?;
+            scheme.sign(&secret.live.value(), &body, &mut parts.headers, errand)?;
+        }
+        if !self.secrets.0.is_empty() {
+            // What comes back is looked through, which nothing compressed can be.
+            parts.headers.remove(header::ACCEPT_ENCODING);
+        }
+        Ok(body)
+    }
+
+    fn basic(&self, basic: &sign::Basic, to: &Origin) -> Result<HeaderValue, Refusal> {
+        let password = self.allowed(&basic.secret, SecretPlace::Basic, to)?.live.value();
+        let user = self.replaced(&basic.user, SecretPlace::Basic, to)?;
+        basic.header(user.as_deref().unwrap_or(&basic.user), &password)
+    }
+
+    /// A header's value with secrets in place of placeholders; `None` when it holds none.
+    fn fill_header(&self, value: &HeaderValue, to: &Origin) -> Result<Option<HeaderValue>, Refusal> {
+        let Ok(text) = value.to_str() else { return Ok(None) };
+        let Some(filled) = self.replaced(text, SecretPlace::Header, to)? else { return Ok(None) };
+        let no_header =
+            |_shows_the_value| refusal("a secret has a line end or a control character and cannot stand in a header");
         let mut filled = HeaderValue::from_str(&filled).map_err(no_header)?;
         filled.set_sensitive(true);
         Ok(Some(filled))
     }
 
+    fn replaced(&self, text: &str, place: SecretPlace, to: &Origin) -> Result<Option<String>, Refusal> {
+        let mut filled: Option<String> = None;
+        for (name, secret) in &self.secrets.0 {
+            let now = filled.as_deref().unwrap_or(text);
+            if now.contains(&secret.placeholder) {
+                self.allowed(name, place, to)?;
+                filled = Some(now.replace(&secret.placeholder, &secret.hidden()));
+            }
+        }
+        Ok(filled)
+    }
+
     /// Path and query of a URL with secrets in place of placeholders; `None` when there is none.
-    pub(in crate::sender) fn fill_target(&self, url: &Url, to: &Origin) -> Result<Option<String>, Refusal> {
+    fn fill_target(&self, url: &Url, to: &Origin) -> Result<Option<String>, Refusal> {
         let (mut path, mut query) = (url.path().to_owned(), url.query().map(str::to_owned));
-        let is_in = |secret: &Secret, text: &str| text.contains(&secret.placeholder);
         let mut any = false;
-        for (name, secret) in &self.0 {
-            if !is_in(secret, &path) && !query.as_deref().is_some_and(|query| is_in(secret, query)) {
-                continue;
+        for (name, secret) in &self.secrets.0 {
+            let encoded = || percent_encoded(&secret.hidden());
+            if let Some(found) = query.as_mut().filter(|query| query.contains(&secret.placeholder)) {
+                self.allowed(name, SecretPlace::Query, to)?;
+                *found = found.replace(&secret.placeholder, &encoded());
+                any = true;
             }
-            secret.may_go(name, to)?;
-            any = true;
-            let encoded = percent_encoded(&secret.hidden());
-            query = query.map(|query| query.replace(&secret.placeholder, &encoded));
-            if let Some(whole) = &secret.whole
-                && let Some(rest) = path.strip_prefix('/').and_then(|path| path.strip_prefix(&secret.placeholder))
-            {
-                path = format!("/{}{rest}", whole.path);
-                query = joined(whole.query.as_deref(), query);
+            if path.contains(&secret.placeholder) {
+                self.allowed(name, SecretPlace::Path, to)?;
+                (path, query) = at_the_front(secret, path, query);
+                path = path.replace(&secret.placeholder, &encoded());
+                any = true;
             }
-            path = path.replace(&secret.placeholder, &encoded);
         }
         if !any {
             return Ok(None);
@@ -69,38 +143,96 @@ impl Secrets {
             let same_place = Origin::of(url).is_ok_and(|origin| origin == *to);
             same_place && url.path() == path && url.query() == query.as_deref() && url.fragment().is_none()
         });
-        match again {
-            Some(_) => Ok(Some(target)),
-            None => {
-                Err(Refusal("a secret would change where the request goes: it may be no step of a path".to_owned()))
+        let Some(_) = again else {
+            return Err(refusal("a secret would change where the request goes: it may be no step of a path"));
+        };
+        Ok(Some(target))
+    }
+
+    /// The body with secrets in place of placeholders, in the way its type writes texts; `None` when it holds none.
+    fn fill_body(&self, body: &Bytes, headers: &HeaderMap, to: &Origin) -> Result<Option<Vec<u8>>, Refusal> {
+        let mut filled: Option<Vec<u8>> = None;
+        for (name, secret) in &self.secrets.0 {
+            let now = filled.as_deref().unwrap_or(body);
+            let finder = memmem::Finder::new(&secret.placeholder);
+            if finder.find(now).is_none() {
+                continue;
             }
+            self.allowed(name, SecretPlace::Body, to)?;
+            let value = written(&secret.hidden(), headers);
+            filled = Some(replace_bytes(now, &finder, value.as_bytes()));
+        }
+        Ok(filled)
+    }
+
+    /// The secret of that name, when it may stand there and go there.
+    fn allowed(&self, name: &str, place: SecretPlace, to: &Origin) -> Result<&Secret, Refusal> {
+        let known = self.secrets.0.get(name).filter(|_| name != super::SMTP_PASSWORD);
+        let (Some(secret), Some(right)) = (known, self.rights.get(name)) else {
+            return Err(Refusal(format!("it asks for secrets.{name}, which there is not")));
+        };
+        if !right.stands(place) {
+            let place = place.as_str();
+            return Err(Refusal(format!("secrets.{name} may not stand in {place}: add in = [\"{place}\"] to it")));
+        }
+        if !right.goes(to) {
+            return Err(Refusal(format!("secrets.{name} may not go to {to}: add origins = [\"{to}\"] to it")));
+        }
+        match &secret.origin {
+            Some(origin) if secret.whole().is_none_or(|now| now.origin != *origin) => {
+                Err(Refusal(format!("secrets.{name} leads elsewhere than to {origin} now: start mag again")))
+            }
+            _ => Ok(secret),
         }
     }
 }
 
-impl Secret {
-    /// Whether this secret may go to that origin, which the sender may reach.
-    fn may_go(&self, name: &str, to: &Origin) -> Result<(), Refusal> {
-        let may = match &self.whole {
-            Some(whole) => whole.origin == *to,
-            None => self.typed_in.is_empty() || self.typed_in.contains(to),
-        };
-        if may { Ok(()) } else { Err(Refusal(format!("secrets.{name} may not go to {to}"))) }
-    }
+fn refusal(why: &str) -> Refusal {
+    Refusal(why.to_owned())
 }
 
-fn joined(first: Option<&str>, second: Option<String>) -> Option<String> {
-    match (first, second) {
+/// A URL that is a secret as a whole takes the front of the path as it is, and its query joins.
+fn at_the_front(secret: &Secret, path: String, query: Option<String>) -> (String, Option<String>) {
+    let rest = path.strip_prefix('/').and_then(|path| path.strip_prefix(&secret.placeholder));
+    let (Some(whole), Some(rest)) = (secret.whole(), rest) else { return (path, query) };
+    let query = match (whole.query, query) {
         (Some(first), Some(second)) => Some(format!("{first}&{second}")),
-        (first, second) => second.or_else(|| first.map(str::to_owned)),
-    }
+        (first, second) => first.or(second),
+    };
+    (format!("/{}{rest}", whole.path), query)
 }
 
-fn percent_encoded(value: &str) -> String {
+/// A value as a body of that type writes it: it ends no text and begins no other.
+fn written(value: &str, headers: &HeaderMap) -> String {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind.ends_with("json") {
+        let quoted = serde_json::Value::String(value.to_owned()).to_string();
+        let inner = quoted.strip_prefix('"').and_then(|inner| inner.strip_suffix('"'));
+        return inner.unwrap_or_default().to_owned();
+    }
+    if kind == "application/x-www-form-urlencoded" { percent_encoded(value) } else { value.to_owned() }
+}
+
+fn replace_bytes(text: &[u8], finder: &memmem::Finder<'_>, value: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len() + value.len());
+    let mut from = 0;
+    for at in finder.find_iter(text) {
+        out.extend_from_slice(text.get(from..at).unwrap_or_default());
+        out.extend_from_slice(value);
+        from = at + finder.needle().len();
+    }
+    out.extend_from_slice(text.get(from..).unwrap_or_default());
+    out
+}
+
+/// Everything but letters, digits and `-._~`.
+pub(super) fn percent_encoded(value: &str) -> String {
     value.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
+            // Writing to a String cannot fail.
             let _infallible = write!(out, "%{byte:02X}");
         }
         out
@@ -108,92 +240,4 @@ fn percent_encoded(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use http::HeaderValue;
-    use serde_json::json;
-    use url::Url;
-
-    use crate::egress::Origin;
-    use crate::sender::secrets::Secrets;
-    use crate::sender::secrets::tests::{config, secrets};
-
-    fn to() -> Origin {
-        Origin::parse("https://a.example").unwrap()
-    }
-
-    fn given(secrets: &Secrets, name: &str) -> String {
-        config(secrets, &json!({}))["secrets"][name].as_str().unwrap().to_owned()
-    }
-
-    /// What becomes of a URL that a guest asks for, with `{NAME}` for the placeholder of `NAME`.
-    #[track_caller]
-    fn check(value: &str, asked: &str, expect: Result<&str, &str>) {
-        let secrets = secrets(&[("s", value)]);
-        let url = Url::parse(&asked.replace("{s}", &given(&secrets, "s"))).unwrap();
-        let filled = secrets.fill_target(&url, &Origin::of(&url).unwrap()).map(Option::unwrap_or_default);
-        assert_eq!(filled.as_deref().map_err(|refusal| refusal.0.as_str()), expect, "{value} in {asked}");
-    }
-
-    #[test]
-    fn a_value_in_a_url_is_one_piece_of_it_whatever_it_holds() {
-        check("a b/ü", "https://a.example/x/{s}?q={s}", Ok("/x/a%20b%2F%C3%BC?q=a%20b%2F%C3%BC"));
-        check("x/../../y", "https://a.example/b/{s}/z", Ok("/b/x%2F..%2F..%2Fy/z"));
-        check("@evil.example", "https://a.example/{s}", Ok("/%40evil.example"));
-        check(
-            "a?b#c&d=\r\nHost: e",
-            "https://a.example/{s}?q={s}",
-            Ok("/a%3Fb%23c%26d%3D%0D%0AHost%3A%20e?q=a%3Fb%23c%26d%3D%0D%0AHost%3A%20e"),
-        );
-        check("t", "https://a.example/plain", Ok(""));
-    }
-
-    #[test]
-    fn a_value_that_would_be_a_step_of_the_path_is_refused() {
-        let refused = Err("a secret would change where the request goes: it may be no step of a path");
-        for value in ["..", "."] {
-            check(value, "https://a.example/a/{s}/b", refused);
-            check(value, "https://a.example/a/{s}", refused);
-            check(value, "https://a.example/a?q={s}", Ok(&format!("/a?q={value}")));
-        }
-        check(".", "https://a.example/a/.{s}/b", refused);
-    }
-
-    #[test]
-    fn a_whole_url_goes_out_as_it_is_and_only_to_its_own_origin() {
-        let hook = "https://chat.example/api/1/t%2Fk?thread=7";
-        check(hook, "{s}", Ok("/api/1/t%2Fk?thread=7"));
-        check(hook, "{s}/messages/9?wait=true", Ok("/api/1/t%2Fk/messages/9?thread=7&wait=true"));
-        check("https://chat.example/", "{s}", Ok("/"));
-        check("https://chat.example/a/b", "{s}/../c", Ok(""));
-        let secrets = secrets(&[("s", hook)]);
-        let placeholder = given(&secrets, "s").replace("https://chat.example/", "");
-        let elsewhere = Url::parse(&format!("https://a.example/{placeholder}")).unwrap();
-        assert_eq!(secrets.fill_target(&elsewhere, &to()).unwrap_err().0, "secrets.s may not go to https://a.example");
-    }
-
-    #[test]
-    fn a_secret_in_urls_of_the_config_goes_only_to_their_origins() {
-        let mut secrets = secrets(&[("token", "xoxb"), ("free", "f")]);
-        secrets.bind(&json!({ "urls": ["https://B.example/bot${secret:token}/x", "no url ${secret:free}"] }));
-        let header = |name| HeaderValue::from_str(&given(&secrets, name)).unwrap();
-        assert_eq!(
-            secrets.fill_header(&header("token"), &to()).unwrap_err().0,
-            "secrets.token may not go to https://a.example"
-        );
-        let there = Origin::parse("https://b.example").unwrap();
-        assert_eq!(secrets.fill_header(&header("token"), &there).unwrap().unwrap(), "xoxb");
-        assert_eq!(secrets.fill_header(&header("free"), &to()).unwrap().unwrap(), "f");
-    }
-
-    #[test]
-    fn a_value_with_a_line_end_cannot_stand_in_a_header() {
-        let secrets = secrets(&[("line", "a\r\nX-Evil: b"), ("token", "xoxb")]);
-        let fill = |text: &str| secrets.fill_header(&HeaderValue::from_str(text).unwrap(), &to());
-        let refused = fill(&given(&secrets, "line")).unwrap_err();
-        assert!(refused.0.contains("line end") && !refused.0.contains("Evil"), "{refused:?}");
-        assert_eq!(fill("plain"), Ok(None));
-        let filled = fill(&format!("Bearer {}", given(&secrets, "token"))).unwrap().unwrap();
-        assert_eq!(filled, "Bearer xoxb");
-        assert!(filled.is_sensitive());
-    }
-}
+mod tests;
