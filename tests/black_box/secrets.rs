@@ -50,7 +50,7 @@ fn repeats(request: &Request, status: u16) -> Answer {
 fn config(receiver: &Receiver, mail: u16) -> String {
     let url = |path: &str| receiver.url(path);
     format!(
-        r#"
+        r##"
 [[listen]]
 address = "127.0.0.1:0"
 [[listen]]
@@ -87,7 +87,7 @@ plugin = "email"
 config = {{ from = "mag@example.org", to = ["ops@example.org"] }}
 smtp = {{ url = "smtp://localhost:{mail}", username = "mag" }}
 secrets.smtp_password = {{ env = "MAIL" }}
-"#,
+"##,
         url("/hook"),
         url("").trim_end_matches('/'),
         url("/login"),

@@ -4,6 +4,7 @@
 
 use std::io::Read as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -19,10 +20,14 @@ pub(super) fn run(command: &SecretCommand) -> Result<Vec<u8>, String> {
 }
 
 fn run_within(command: &SecretCommand, limit: Duration) -> Result<Vec<u8>, String> {
+    // It runs in the config's folder, from where neither of the two would be found by a relative path.
+    let whole = |path: &Path| std::path::absolute(path).unwrap_or_else(|_unknown_folder| path.to_owned());
+    let is_looked_up = command.program.components().count() == 1;
+    let program = if is_looked_up { command.program.clone() } else { whole(&command.program) };
     // What it complains about may be the secret, so that goes nowhere.
-    let child = Command::new(&command.program)
+    let child = Command::new(program)
         .args(&command.arguments)
-        .current_dir(&command.folder)
+        .current_dir(whole(&command.folder.join(".")))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
