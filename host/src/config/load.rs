@@ -7,7 +7,7 @@ use super::report::{Mistakes, Places};
 use super::syntax::Syntax;
 use super::typed::{File, Section};
 use super::{Admin, Alerts, Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
-use super::{admin, alerts, fallback, limits, listen, log, monitor, route, sender, store};
+use super::{admin, alerts, fallback, limits, listen, log, monitor, route, secret, sender, store};
 
 /// The sender of a configuration that has none.
 const CONSOLE: &str = "console";
@@ -52,6 +52,7 @@ impl Config {
         let (route, mut warnings) = join(&mut draft, &told, &file);
         let Draft { listen, store, admin, senders, monitors, limits, alerts, log, .. } = draft;
         warnings.append(&mut variables.warnings);
+        warnings.append(&mut secret::readable_by_others(&senders, &monitors, &places));
         let (file, mistakes) = (source.file.clone(), file.into_mistakes());
         if !mistakes.is_empty() {
             return Err(Mistakes::new(places, mistakes));

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::report::nearest;
+use super::report::{Places, nearest};
 use super::typed::{File, NAME, Section, Value, is_name};
-use super::{duration, sender};
+use super::{Monitor, Sender, duration, sender};
 
 /// Where a secret's value comes from. It is read at start, never kept in the config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,6 +246,26 @@ pub(super) fn check<S>(text: &str, span: &Range<usize>, secrets: &Secrets<S>, fi
         }
         rest = after;
     }
+}
+
+/// A warning for each file of a secret that every user of this machine may read.
+pub(super) fn readable_by_others(senders: &[Sender], monitors: &[Monitor], places: &Places) -> Vec<String> {
+    let of_senders = senders.iter().flat_map(|sender| {
+        sender.secrets.iter().map(move |(name, secret)| ("senders", &sender.name, name, &secret.source))
+    });
+    let of_monitors = monitors.iter().flat_map(|monitor| {
+        monitor.secrets.iter().map(move |(name, source)| ("monitors", &monitor.name, name, source))
+    });
+    let warning = |(section, owner, name, source): (&str, &String, &String, &SecretSource)| {
+        let SecretSource::File(path) = source else { return None };
+        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        let place = places.find(&[section, owner, "secrets", name]).map_or(0, |span| span.start);
+        let (place, path) = (places.place(place), path.display());
+        (mode & 0o004 != 0).then(|| {
+            format!("{place}: warning: secret `{name}` of {owner}: every user can read {path}: chmod o= {path}")
+        })
+    };
+    of_senders.chain(of_monitors).filter_map(warning).collect()
 }
 
 /// Whether `text` is a URL that asks for a secret before its path: where a sender may go is typed, not hidden.

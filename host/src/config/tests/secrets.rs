@@ -230,6 +230,21 @@ fn secrets_are_read_at_start_and_all_missing_ones_are_named() {
 }
 
 #[test]
+fn a_secret_that_every_user_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "from a file").expect("written");
+    let text = format!("[senders.a]\nplugin = \"slack\"\nsecrets.token = {{ file = {file:?} }}\n");
+    let warnings = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("set");
+        load(&text).warnings.join("\n").replace(&*file.to_string_lossy(), "FILE")
+    };
+    assert_eq!(warnings(0o644), "mag.toml:3:17: warning: secret `token` of a: every user can read FILE: chmod o= FILE");
+    assert_eq!(warnings(0o640), "");
+}
+
+#[test]
 fn a_secret_of_the_wrong_form_is_not_shown() {
     let folder = tempfile::tempdir().expect("a folder");
     let read = |bytes: &[u8]| {
