@@ -1,11 +1,14 @@
 //! Secrets from the outside: each gets where it belongs, and stands in nothing else, whatever a destination repeats.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac as _};
+use mag_testkit::wait_for;
 use sha2::Sha256;
 
 use super::support::{Answer, Certificate, Home, Mag, MailServer, Receiver, Request, classic};
@@ -271,6 +274,33 @@ fn a_secret_in_a_file_is_read_again_without_a_restart() {
     let home = mag.stops();
     home.must_show_nowhere("first-canary");
     home.must_show_nowhere("second-canary");
+}
+
+#[test]
+fn a_listeners_token_in_a_file_is_read_again_without_a_restart() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let file = outside.path().join("token");
+    std::fs::write(&file, "first-canary").expect("written");
+    let path = file.display();
+    let config = format!(
+        "[[listen]]\naddress = \"127.0.0.1:0\"\nprotocol = \"http\"\ntoken = {{ file = \"{path}\" }}\n\
+         [senders.console]\nplugin = \"console\"\n"
+    );
+    let mag = Home::with(&config).start();
+    let is_let_in = |token: &str| {
+        let mut http = TcpStream::connect(mag.address()).expect("mag listens");
+        let ask = "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: 1\r\n";
+        write!(http, "{ask}Authorization: Bearer {token}\r\n\r\na").expect("mag reads");
+        let mut said = String::new();
+        http.read_to_string(&mut said).expect("mag answers");
+        said.starts_with("HTTP/1.1 200 ")
+    };
+    assert!(is_let_in("first-canary") && !is_let_in("second-canary"));
+    std::fs::write(&file, "second-canary").expect("written");
+    let limit = Duration::from_secs(60);
+    wait_for("the new token", limit, || Ok(is_let_in("second-canary").then_some(()))).expect("it is read");
+    assert!(!is_let_in("first-canary"));
+    mag.stops().must_show_nowhere("canary");
 }
 
 #[test]

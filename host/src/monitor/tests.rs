@@ -126,6 +126,32 @@ async fn a_renewed_token_is_sent_from_then_on() {
     assert_eq!(sent(2), Some(b"Bearer second".as_slice()));
 }
 
+#[tokio::test]
+async fn a_token_in_a_file_is_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("token");
+    std::fs::write(&file, "first").expect("written");
+    let text = format!(
+        "[monitors.m]\nurl = \"http://h/\"\nitems = \"\"\nid = \"/id\"\nvalue = \"/v\"\nalert_if = \"delta < 0\"\ntext = \"t\"\n\
+         headers = {{ Authorization = \"Bearer ${{secret:token}}\" }}\nsecrets.token = {{ file = {file:?} }}\n"
+    );
+    let config = Config::load(&config::Source { file: None, text }, &|_| None).expect("a good file");
+    let values = config.read_secrets(&|_| None).expect("it is there").monitors.remove("m").expect("its secrets");
+    let script = Script::new(&[(200, "[]")]);
+    let mut monitor = Monitor::new(config.monitors[0].clone(), values, script.clone());
+    tokio::time::pause();
+    for token in ["first", "second"] {
+        std::fs::write(&file, token).expect("written");
+        tokio::time::advance(MINUTES_5).await;
+        monitor.poll(Instant::now()).await.expect("an answer");
+    }
+    let sent = |n: usize| script.asked()[n].1.headers["authorization"].clone();
+    assert_eq!(
+        (sent(0), sent(1)),
+        (HeaderValue::from_static("Bearer first"), HeaderValue::from_static("Bearer second"))
+    );
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_that_cannot_be_renewed_stays_and_is_tried_again() {
     let mut monitor = campaigns();

@@ -30,6 +30,23 @@ struct Needle {
     /// Of the secret.
     name: String,
     finder: memmem::Finder<'static>,
+    /// What is written over it.
+    cover: Vec<u8>,
+}
+
+/// Stars; nines for a number, so that JSON with it stays JSON.
+fn cover(form: &[u8]) -> Vec<u8> {
+    let is_number = form.strip_prefix(b"-").unwrap_or(form).iter().all(u8::is_ascii_digit);
+    let over = |byte: &u8| {
+        if !is_number {
+            b'*'
+        } else if *byte == b'-' {
+            b'-'
+        } else {
+            b'9'
+        }
+    };
+    form.iter().map(over).collect()
 }
 
 /// Everything that must not be seen, the longest first.
@@ -46,7 +63,8 @@ impl Needles {
             });
             for form in values.flat_map(|value| forms(&value)) {
                 if !needles.iter().any(|known| known.finder.needle() == form) {
-                    needles.push(Needle { name: name.clone(), finder: memmem::Finder::new(&form).into_owned() });
+                    let (finder, cover) = (memmem::Finder::new(&form).into_owned(), cover(&form));
+                    needles.push(Needle { name: name.clone(), finder, cover });
                 }
             }
         }
@@ -67,7 +85,7 @@ impl Needles {
         out
     }
 
-    /// Writes stars over every value, so that lengths stay; whether there was one.
+    /// Writes something over every value, so that lengths stay; whether there was one.
     pub(in crate::sender) fn blank(&self, bytes: &mut [u8]) -> bool {
         let all = bytes.len();
         self.blank_what_begins_before(all, bytes)
@@ -82,7 +100,7 @@ impl Needles {
             {
                 let end = from + at + needle.finder.needle().len();
                 if let Some(found) = bytes.get_mut(from + at..end) {
-                    found.fill(b'*');
+                    found.copy_from_slice(&needle.cover);
                 }
                 (from, any) = (end, true);
             }
@@ -270,6 +288,8 @@ mod tests {
         check("no", "no", "no");
         check("a\"b/c", r#"{"t":"a\"b/c"}"#, r#"{"t":"******"}"#);
         check("a b/ü", "GET /a%20b%2F%C3%BC and /a%20b%2f%c3%bc", "GET /************** and /**************");
+        check("-100123", "{\"id\":-100123,\"n\":1}", "{\"id\":-999999,\"n\":1}");
+        check("9999", "{\"id\":9999}", "{\"id\":9999}");
         let hook = "https://chat.example/api/1/a-very-long-token?thread=7";
         check(hook, &format!("see {hook}"), &format!("see {}", "*".repeat(hook.len())));
         check(hook, "token: a-very-long-token", "token: *****************");
