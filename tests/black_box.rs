@@ -32,12 +32,14 @@ mod black_box {
     mod ids;
     mod kill_loop;
     mod limits;
+    mod lock;
     mod monitor;
     mod ndjson;
     mod otlp;
     mod plugins;
     mod ports;
     mod readme;
+    mod reload;
     mod secrets;
     mod send;
     mod sentry;

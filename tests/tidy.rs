@@ -148,12 +148,23 @@ fn files_stay_small_enough_to_hold_in_the_head() {
     assert_eq!(long, BTreeMap::new());
 }
 
+/// Every released contract, and how the hash of its file begins.
+const CONTRACTS: [(&str, &str); 1] = [("1.0.0", "0fc09b86b3e94b01")];
+
 #[test]
-fn the_released_contract_has_not_changed() {
-    let wit = fs::read(root().join("plugin-sdk/wit/sender.wit")).expect("the contract reads");
-    let hash = blake3::hash(&wit).to_hex();
-    assert!(
-        hash.starts_with("0fc09b86b3e94b01"),
-        "mag:sender@1.0.0 is frozen: new abilities are new interfaces, a changed record is 2.0.0"
-    );
+fn released_contracts_have_not_changed_and_each_has_plugins_that_are_kept() {
+    for (version, begins) in CONTRACTS {
+        let wit = fs::read(root().join(format!("plugin-sdk/wit/{version}/sender.wit"))).expect("the contract reads");
+        let hash = blake3::hash(&wit).to_hex();
+        assert!(
+            hash.starts_with(begins),
+            "mag:sender@{version} is frozen: new abilities are new interfaces, a changed record is a new version"
+        );
+        let kept = fs::read_dir(root().join(format!("tests/data/plugins/{version}"))).expect("the folder reads");
+        assert!(kept.count() > 0, "no compiled plugin of mag:sender@{version} is kept");
+    }
+    let folders = fs::read_dir(root().join("plugin-sdk/wit")).expect("the folder reads");
+    let versions: Vec<String> =
+        folders.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    assert_eq!(versions.len(), CONTRACTS.len(), "each contract in plugin-sdk/wit stands in this table: {versions:?}");
 }

@@ -32,9 +32,11 @@ mod guard;
 mod metrics;
 mod page;
 mod probe;
+mod reload;
 mod report;
 mod turns;
 
+pub use reload::{Loaded, LoadedReport, Reload, Reloaded};
 pub use report::{
     At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
     SilenceList, SilenceMade, SilenceReport, SilenceWanted, SilencesNamed, Status, StoreReport,
@@ -51,16 +53,30 @@ pub struct Admin {
     pub intake: Arc<ingest::Counters>,
     /// To ask the engine for a sign of life; weak, because whoever can send keeps the engine waiting.
     pub batches: mpsc::WeakSender<Batch>,
-    /// How each sender of the config is doing.
-    pub senders: BTreeMap<String, watch::Receiver<Health>>,
-    /// Told when a person asks a sender for something, by its name: it tries at once.
-    pub looks: BTreeMap<String, Arc<Notify>>,
+    /// The senders of the config that mag runs with, by name.
+    pub senders: watch::Receiver<Senders>,
+    /// The config itself…
+    pub loaded: watch::Receiver<Loaded>,
+    /// …and the way to have it read again.
+    pub reload: mpsc::Sender<Reload>,
     /// The time for people.
     pub clock: Clock,
     /// When this mag started.
     pub started: Millis,
     /// Cancelled as soon as mag takes no more messages.
     pub stopping: CancellationToken,
+}
+
+/// Senders by name.
+pub type Senders = BTreeMap<String, Seen>;
+
+/// What is seen of a sender.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// How it is doing.
+    pub health: watch::Receiver<Health>,
+    /// Told when a person asks it for something: it tries at once.
+    pub look: Arc<Notify>,
 }
 
 impl Admin {
@@ -72,7 +88,8 @@ impl Admin {
             State::Ready if spent => "no-room",
             state => state.as_str(),
         };
-        let now = self.senders.iter().map(|(name, health)| (name.clone(), health.borrow().clone()));
+        let senders = self.senders.borrow();
+        let now = senders.iter().map(|(name, seen)| (name.clone(), seen.health.borrow().clone()));
         now.map(|(name, health)| (name, (health.clone(), word(&health)))).collect()
     }
 
@@ -93,6 +110,7 @@ impl Admin {
             ready: probe::reason(self).unwrap_or_else(|| probe::READY.to_owned()),
             health: self.health(),
             intake,
+            loaded: self.loaded.borrow().clone(),
         };
         Ok(Status::new(overview, Some(live), StoreSize { path, bytes, wal_bytes, commit: 0 }))
     }

@@ -8,7 +8,7 @@ use std::pin::Pin;
 
 use hyper::http::{Method, StatusCode};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -29,7 +29,7 @@ use listing::Filter;
 #[derive(Debug)]
 pub struct Alertmanager {
     store: Store,
-    routes: Routes,
+    routes: watch::Receiver<Routes>,
     clock: Clock,
     started: Millis,
     stopping: CancellationToken,
@@ -80,7 +80,7 @@ impl Desk for Alertmanager {
 impl Alertmanager {
     /// Speaks of what `store` holds and of where `routes` lead; ready until `stopping`.
     #[must_use]
-    pub fn new(store: Store, routes: Routes, clock: Clock, stopping: CancellationToken) -> Self {
+    pub fn new(store: Store, routes: watch::Receiver<Routes>, clock: Clock, stopping: CancellationToken) -> Self {
         let permits = Semaphore::new(limits::ALERT_ANSWERS);
         Self { store, routes, started: clock.now(), clock, stopping, permits }
     }
@@ -92,15 +92,15 @@ impl Alertmanager {
             Page::Alerts => {
                 let (alerts, silences) = self.alerts().await?;
                 let filter = Filter::of(&asked.query)?;
-                Ok(json(StatusCode::OK, &listing::alerts(alerts, &silences, &self.routes, &filter, now)))
+                Ok(json(StatusCode::OK, &listing::alerts(alerts, &silences, &self.routes.borrow(), &filter, now)))
             }
             Page::Groups => {
                 let (alerts, silences) = self.alerts().await?;
                 let filter = Filter::of(&asked.query)?;
-                Ok(json(StatusCode::OK, &listing::groups(alerts, &silences, &self.routes, &filter, now)))
+                Ok(json(StatusCode::OK, &listing::groups(alerts, &silences, &self.routes.borrow(), &filter, now)))
             }
-            Page::Status => Ok(json(StatusCode::OK, &form::status(&self.routes, self.started))),
-            Page::Receivers => Ok(json(StatusCode::OK, &form::receivers(&self.routes))),
+            Page::Status => Ok(json(StatusCode::OK, &form::status(&self.routes.borrow(), self.started))),
+            Page::Receivers => Ok(json(StatusCode::OK, &form::receivers(&self.routes.borrow()))),
             Page::Silences if asked.method == Method::POST => {
                 let silence = wanted::silence(&asked.body, now).map_err(Refusal::bad)?;
                 let id = self.store.silence(SilenceWish::Set(silence)).await??;

@@ -131,6 +131,11 @@ impl Alerts {
         self.all.len()
     }
 
+    /// Those that fire.
+    pub fn iter(&self) -> impl Iterator<Item = &Alert> {
+        self.all.values().map(|firing| &firing.alert)
+    }
+
     /// Whether none fires.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -14,6 +14,7 @@ mod completions;
 mod config;
 mod dlq;
 mod reach;
+mod reload;
 mod run;
 mod send;
 mod sender;
@@ -48,6 +49,8 @@ struct Arguments {
 enum Command {
     /// Runs the daemon; `mag` alone does the same
     Run(run::RunArgs),
+    /// Has a running mag read its config again; what is wrong with it changes nothing
+    Reload(reload::ReloadArgs),
     /// Checks the config, the plugins and each sender's own config
     Check(check::CheckArgs),
     /// Sends a message, or each line of standard input, and waits until it is committed
@@ -94,6 +97,7 @@ pub fn main(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode
     match arguments.command {
         None => run::run(&run::RunArgs::default(), arguments.config.as_deref(), arguments.verbose),
         Some(Command::Run(args)) => run::run(&args, arguments.config.as_deref(), arguments.verbose),
+        Some(Command::Reload(args)) => reload::run(&args, arguments.config.as_deref()),
         Some(Command::Check(args)) => check::run(&args, arguments.config.as_deref()),
         Some(Command::Send(args)) => send::run(&args, arguments.config.as_deref()),
         Some(Command::Watch(args)) => watch::run(&args, arguments.config.as_deref()),

@@ -23,8 +23,11 @@ mod listen;
 mod live;
 mod load;
 mod locate;
+mod lock;
 mod log;
 mod monitor;
+mod pin;
+mod reload;
 mod report;
 mod route;
 mod schema;
@@ -42,6 +45,8 @@ mod values;
 mod tests;
 
 pub use live::LiveSecret;
+pub use lock::{LockError, Locked};
+pub use pin::Sha256;
 pub use report::{Mistakes, Places};
 pub use schema::schema;
 pub use secret::{SecretCommand, SecretPlace, SecretSource, SecretValue, SenderSecret};
@@ -74,6 +79,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// How mag logs.
     pub log: Log,
+    /// When the config is read again.
+    pub reload: Reload,
     /// Mistakes that harm nothing: a sender nobody uses, a variable that is no number. Printed at start.
     pub warnings: Vec<String>,
     /// Names of the environment variables that had an effect, never their values.
@@ -103,6 +110,8 @@ pub struct Listen {
     pub allow: Vec<IpNet>,
     /// Where its `token` stands in the file, for whoever misses its value.
     pub place: usize,
+    /// Where its `address` stands in the file, for whoever cannot bind it.
+    pub at: usize,
 }
 
 /// What a `[[listen]]` binds.
@@ -176,7 +185,7 @@ pub struct Store {
 }
 
 /// A route after inheritance: every value is its own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The identity: the `name`, else the canonical matchers from the root down; the root's is `root`.
     pub id: String,
@@ -217,12 +226,16 @@ pub struct Rate {
 }
 
 /// `[senders.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sender {
     /// NAME.
     pub name: String,
     /// What it runs.
     pub plugin: Plugin,
+    /// The hash that the plugin's file must have.
+    pub pin: Option<Sha256>,
+    /// What a person accepted of it, where there is a `mag.lock`.
+    pub locked: Option<Locked>,
     /// `config`, as JSON, with `${secret:NAME}` still in it.
     pub config: serde_json::Value,
     /// By name.
@@ -288,7 +301,7 @@ pub enum Tls {
 }
 
 /// `[monitors.NAME]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Monitor {
     /// NAME.
     pub name: String,
@@ -343,7 +356,7 @@ pub enum Comparison {
 }
 
 /// `token_refresh = { url, every }`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TokenRefresh {
     /// Gets a POST of `{"token": old}`, answers `{"token": new}`.
     pub url: url::Url,
@@ -356,6 +369,13 @@ pub struct TokenRefresh {
 pub struct Alerts {
     /// An alert whose client names no end is over this long after it was last posted.
     pub resolve_timeout: Duration,
+}
+
+/// `[reload]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload {
+    /// Whether a running mag reads the config again when its file or a plugin's file changes.
+    pub watch: bool,
 }
 
 /// `[limits]`; sizes in bytes.

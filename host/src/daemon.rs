@@ -3,17 +3,15 @@
 //! Everything that runs is started here and waited for here; nothing outlives [`run`].
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin};
+use crate::admin::{self, Admin, Loaded, Reload};
 use crate::alertmanager::Alertmanager;
 use crate::alerts::{Alerts, Bounds};
 use crate::clock::{Clock, as_millis};
@@ -23,25 +21,48 @@ use crate::ids::Memory;
 use crate::ingest::{self, Counters, Listener};
 use crate::limits;
 use crate::message::Batch;
+use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::sender::{Host, HostOptions, Sender};
 use crate::store::{self, Recovered, Routing, Store};
 use crate::{engine, group, monitor};
 
+mod diff;
+mod files;
+mod fixed;
+mod house;
 mod listeners;
+mod monitors;
+mod reload;
 mod senders;
 
 pub(crate) use listeners::check as check_listeners;
 pub(crate) use senders::explain;
 
-use listeners::Ports;
+use house::{House, Rest};
+use listeners::{Listeners, Ports, Rules};
+use monitors::Monitors;
+use senders::Senders;
 
 /// A config with everything that it names: plugins loaded, secrets read, URLs checked.
 pub struct Ready {
     config: Config,
+    secrets: SecretValues,
     senders: Vec<Sender>,
-    monitors: Vec<monitor::Monitor>,
+    monitors: Vec<Monitor>,
     ports: Ports,
+    host: Host,
+}
+
+/// An environment that lasts as long as mag does.
+pub type OwnEnv = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
+/// Where a new config comes from while mag runs.
+pub struct Source {
+    /// Reads the file again; what is wrong comes in lines for a person.
+    pub read: Box<dyn Fn() -> Result<Config, String> + Send + Sync>,
+    /// Where secrets are read from.
+    pub env: OwnEnv,
 }
 
 /// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
@@ -50,12 +71,16 @@ pub struct Ready {
 ///
 /// All that is wrong with the config's secrets, plugins and monitors.
 pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result<Ready> {
+    load(config, Host::new(host)?, env)
+}
+
+fn load(config: Config, host: Host, env: &Env<'_>) -> anyhow::Result<Ready> {
     // All that are missing are told at once, before anything else is looked at.
     let secrets = config.read_secrets(env)?;
-    let senders = load_senders(&config, &Host::new(host)?, &secrets)?;
-    let monitors = monitor::all(&config, secrets.monitors)?;
-    let ports = listeners::ports(&config, secrets.listen, env)?;
-    Ok(Ready { config, senders, monitors, ports })
+    let senders = load_senders(&config, &host, &secrets)?;
+    let monitors = monitor::all(&config, secrets.monitors.clone())?;
+    let ports = listeners::ports(&config, secrets.listen.clone(), env)?;
+    Ok(Ready { config, secrets, senders, monitors, ports, host })
 }
 
 /// Loads every sender's plugin, without compiling it.
@@ -76,103 +101,103 @@ pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> any
     if wrong.is_empty() { Ok(loaded) } else { bail!(wrong.join("\n")) }
 }
 
-/// Runs mag until `stop` is cancelled or the store fails.
+/// A config that mag runs with, and what a later one is held against.
+struct Generation {
+    config: Config,
+    secrets: SecretValues,
+    /// The component of each sender.
+    plugins: BTreeMap<String, [u8; 32]>,
+}
+
+impl Generation {
+    fn new(config: Config, secrets: SecretValues, senders: &[Sender]) -> Self {
+        let plugins = senders.iter().map(|sender| (sender.name().to_owned(), sender.component())).collect();
+        Self { config, secrets, plugins }
+    }
+}
+
+/// Runs mag until `stop` is cancelled or the store fails. Whoever holds the other end of `reloads` has the config read
+/// again from `source`.
 ///
 /// # Errors
 ///
 /// What kept it from starting, or what made the store fail.
-pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
-    let Ready { config, senders: loaded, monitors, ports } = ready;
+pub async fn run(
+    ready: Ready,
+    source: Source,
+    reloads: (mpsc::Sender<Reload>, mpsc::Receiver<Reload>),
+    clock: Clock,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let Ready { config, secrets, senders: loaded, monitors, ports, host } = ready;
     let listeners = listeners::bind(&config, ports).await?;
     let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
-    let desk_routes = routes.clone();
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
-    let groups = group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source };
-    let mut core = Core::new(routes, recovered.next_row, groups);
-    let restored = core.restore(&mut recovered, clock.now(), clock.instant());
-    let alerts = std::mem::take(&mut recovered.alerts);
-    core.restore_alerts(known_alerts(&config), alerts, clock.now(), clock.instant());
+    let (core, restored) = core(&config, routes.clone(), &mut recovered, &clock);
     announce(&config, &listeners, looked_at.as_ref(), restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
+    let (reroutes, rerouted) = mpsc::channel(1);
+    let engine = tokio::spawn(engine::run(core, store.clone(), receiver, rerouted, clock.clone()));
+    let (desk_routes, routes) = watch::channel(routes);
+    let desk = Arc::new(Alertmanager::new(store.clone(), routes, clock.clone(), stop.clone()));
     let intake = Arc::<Counters>::default();
-    let mut engine = tokio::spawn(engine::run(core, store.clone(), receiver, clock.clone()));
-    let desk = Arc::new(Alertmanager::new(store.clone(), desk_routes, clock.clone(), stop.clone()));
-    let taking_in = take_in(&config, listeners, &batches, &clock, &stop, (&intake, desk));
-    let polling = poll(monitors, &batches, &clock, &stop);
+    let service = listeners::Service {
+        settings: settings(&config, desk),
+        batches: batches.downgrade(),
+        clock: clock.clone(),
+        stop: stop.clone(),
+        counters: Arc::clone(&intake),
+    };
+    let rules = Rules::all(&config, &secrets.listen);
+    let listeners = Listeners::serve(service, rules, listeners);
+    let mut polling = Monitors::new(batches.downgrade(), clock.clone(), stop.clone());
+    monitors.into_iter().for_each(|monitor| polling.start(monitor));
     let for_admin = batches.downgrade();
     drop(batches);
     let telling = CancellationToken::new();
-    let config = Arc::new(config);
-    let (mut tasks, health, looks) = senders::start(&config, loaded, recovered, &store, &clock, &telling);
+    let current = Arc::new(Generation::new(config, secrets, &loaded));
+    let mut senders = Senders::new(&store, &clock, &telling);
+    senders.start(&current, loaded, recovered);
+    let (watched, files) = watch::channel(files::of(&current.config));
+    let watching = tokio::spawn(files::run(files, reloads.0.clone(), stop.clone()));
+    let (keep, kept) = watch::channel(current.config.store.keep);
+    let shown = watch::channel(as_loaded(&current.config, &clock)).0;
     let looking = looked_at.map(|listener| {
         let admin = Admin {
             store: store.clone(),
             intake,
             batches: for_admin,
-            senders: health,
-            looks,
+            senders: senders.watch(),
+            loaded: shown.subscribe(),
+            reload: reloads.0,
             clock: clock.clone(),
             started: clock.now(),
             stopping: stop.clone(),
         };
         tokio::spawn(admin::serve(listener, Arc::new(admin), telling.clone()))
     });
-    let tidying = tokio::spawn(tidy(store.clone(), config.store.keep, clock.clone(), telling.clone()));
-
-    until_stopped(&stop, &store, &mut engine, &mut tasks).await?;
+    let tidying = tokio::spawn(tidy(store.clone(), kept, clock.clone(), telling.clone()));
+    let mut house = House {
+        current,
+        source: Arc::new(source),
+        host,
+        engine,
+        store,
+        clock,
+        listeners,
+        polling,
+        senders,
+        reroutes,
+        desk_routes,
+        keep,
+        watched,
+        shown,
+    };
+    house.until_stopped(&stop, reloads.1).await?;
     tracing::info!("stopping");
-    let all_in = async {
-        finish(taking_in).await;
-        finish(polling).await;
-        (&mut engine).await
-    };
-    tokio::select! {
-        error = store.failure() => bail!("the store failed while mag stopped ({error})"),
-        ended = all_in => ended.context("the engine broke off")?.context("the engine could not write everything")?,
-        () = tokio::time::sleep(STOP_LIMIT) => {
-            bail!("not everything was written within {} s; what was not acknowledged may be lost", STOP_LIMIT.as_secs())
-        }
-    }
-    telling.cancel();
-    let all_told = async {
-        finish(tasks).await;
-        tidying.await.context("the task that trims the history broke off")?;
-        if let Some(looking) = looking {
-            looking.await.context("[admin] broke off")?;
-        }
-        drop(store);
-        tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")
-    };
-    let Ok(ended) = tokio::time::timeout(END_LIMIT, all_told).await else {
-        bail!("the store could not be written at the end; what was under way goes on at the next start")
-    };
-    ended?;
-    tracing::info!("stopped, everything is in the store");
-    Ok(())
-}
-
-/// Returns when mag is told to stop.
-async fn until_stopped(
-    stop: &CancellationToken,
-    store: &Store,
-    engine: &mut JoinHandle<Result<(), store::Stopped>>,
-    tasks: &mut JoinSet<()>,
-) -> anyhow::Result<()> {
-    tokio::select! {
-        // First, because a stop also ends the engine.
-        biased;
-        () = stop.cancelled() => Ok(()),
-        error = store.failure() => {
-            bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
-        }
-        broken = engine => {
-            broken.context("the engine broke off, start mag again")?.context("the engine lost the store")?;
-            bail!("the engine ended, start mag again")
-        }
-        never = watch(tasks) => match never {},
-    }
+    house.stop(Rest { telling, watching, tidying, looking, writer }).await
 }
 
 async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
@@ -184,11 +209,6 @@ async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
 }
 
 fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result<(Store, store::Running, Recovered)> {
-    let mut routing = Routing::new(&routes.root().senders);
-    for (_, route) in routes.iter() {
-        routing.add(route.id.clone(), route.senders.clone());
-    }
-    let names: Vec<String> = config.senders.iter().map(|sender| sender.name.clone()).collect();
     let settings = store::Settings {
         queue: config.limits.queue,
         max_bytes: config.limits.store,
@@ -196,7 +216,36 @@ fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result
         replace_damaged: config.store.replace_damaged,
         ..store::Settings::new(config.store.path.as_deref())
     };
-    Ok(store::open(&settings, &routing, &names, clock.clone())?)
+    Ok(store::open(&settings, &routing(routes), &names(config), clock.clone())?)
+}
+
+/// The config, as others see it.
+fn as_loaded(config: &Config, clock: &Clock) -> Loaded {
+    let file = config.file.as_ref().map(|file| file.display().to_string());
+    Loaded { file, at: clock.now(), refused: None }
+}
+
+/// Who is told by which route.
+fn routing(routes: &Routes) -> Routing {
+    let mut routing = Routing::new(&routes.root().senders);
+    for (_, route) in routes.iter() {
+        routing.add(route.id.clone(), route.senders.clone());
+    }
+    routing
+}
+
+fn names(config: &Config) -> Vec<String> {
+    config.senders.iter().map(|sender| sender.name.clone()).collect()
+}
+
+/// The engine's rules, with what a former run left.
+fn core(config: &Config, routes: Routes, recovered: &mut Recovered, clock: &Clock) -> (Core, engine::Restored) {
+    let groups = group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source };
+    let mut core = Core::new(routes, recovered.next_row, groups);
+    let restored = core.restore(recovered, clock.now(), clock.instant());
+    let alerts = std::mem::take(&mut recovered.alerts);
+    core.restore_alerts(known_alerts(config), alerts, clock.now(), clock.instant());
+    (core, restored)
 }
 
 /// Alerts that are known to fire: none yet.
@@ -242,31 +291,15 @@ fn announce(
     }
 }
 
-fn take_in(
-    config: &Config,
-    listeners: Vec<Listener>,
-    batches: &mpsc::Sender<Batch>,
-    clock: &Clock,
-    stop: &CancellationToken,
-    (counters, desk): (&Arc<Counters>, Arc<Alertmanager>),
-) -> JoinSet<()> {
-    let connections = ingest::handles::connections(config.limits.connections, handles_of_others(config));
-    let flight = ingest::Flight::new(config.limits.in_flight);
-    let settings = ingest::Settings {
-        connections,
+fn settings(config: &Config, desk: Arc<Alertmanager>) -> ingest::Settings {
+    ingest::Settings {
+        connections: ingest::handles::connections(config.limits.connections, handles_of_others(config)),
         addresses: ingest::Addresses::new(Some(config.limits.connections_per_address)),
         idle_timeout: config.limits.idle_timeout,
         line: config.limits.line,
-        flight,
+        flight: ingest::Flight::new(config.limits.in_flight),
         desk: Some(desk),
-    };
-    let mut tasks = JoinSet::new();
-    for listener in listeners {
-        let (settings, batches, clock) = (settings.clone(), batches.clone(), clock.clone());
-        let (stop, counters) = (stop.clone(), Arc::clone(counters));
-        tasks.spawn(ingest::serve(listener, settings, batches, clock, stop, counters));
     }
-    tasks
 }
 
 /// Handles that senders and the admin interface may need at a time.
@@ -275,55 +308,12 @@ fn handles_of_others(config: &Config) -> usize {
     senders.sum::<usize>() + config.monitors.len() + config.admin.as_ref().map_or(0, |_| limits::ADMIN_CONNECTIONS)
 }
 
-fn poll(
-    monitors: Vec<monitor::Monitor>,
-    batches: &mpsc::Sender<Batch>,
-    clock: &Clock,
-    stop: &CancellationToken,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
-    for monitor in monitors {
-        tasks.spawn(monitor.run(batches.clone(), clock.clone(), stop.clone()));
-    }
-    tasks
-}
-
-async fn finish(mut tasks: JoinSet<()>) {
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a task broke off");
-        }
-    }
-}
-
-/// Says at once when a sender's task broke off; the others go on, and the next start goes on with its queue.
-async fn watch(tasks: &mut JoinSet<()>) -> Infallible {
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a sender's task broke off, its queue waits until mag starts again");
-        }
-    }
-    std::future::pending().await
-}
-
-/// How long a stop waits until what came in is on disk; with what is told after it, a stop takes less than 10 s.
-const STOP_LIMIT: Duration = Duration::from_secs(4);
-
-/// Clients that do not listen, or are slow to send, must not use up that time: what they brought is to be committed after it.
-const _: () = assert!(
-    limits::STOP_READ_MILLIS + limits::STOP_WRITE_MILLIS + 2 * limits::STOP_LINGER_MILLIS
-        <= (STOP_LIMIT.as_secs() - 1) * 1_000 + 500
-);
-
-/// How long the end may take then: a little more than calls in flight are waited for.
-const END_LIMIT: Duration = Duration::from_millis(5_700);
-
 /// Between two looks for history that is old enough to forget.
 const TIDY_EVERY: Duration = Duration::from_secs(60 * 60);
 
-async fn tidy(store: Store, keep: Duration, clock: Clock, stop: CancellationToken) {
+async fn tidy(store: Store, mut keep: watch::Receiver<Duration>, clock: Clock, stop: CancellationToken) {
     loop {
-        let before = clock.now().saturating_sub(as_millis(keep));
+        let before = clock.now().saturating_sub(as_millis(*keep.borrow_and_update()));
         match store.trim(before).await {
             Ok(trimmed) if trimmed.more && !stop.is_cancelled() => continue,
             Ok(_) => {}
@@ -331,25 +321,8 @@ async fn tidy(store: Store, keep: Duration, clock: Clock, stop: CancellationToke
         }
         tokio::select! {
             () = tokio::time::sleep(TIDY_EVERY) => {}
+            Ok(()) = keep.changed() => {}
             () = stop.cancelled() => return,
         }
     }
-}
-
-/// What a start found for each sender.
-fn by_sender(recovered: Recovered, now: u64) -> BTreeMap<String, crate::deliver::Resume> {
-    let mut resumes: BTreeMap<String, crate::deliver::Resume> = BTreeMap::new();
-    for delivery in recovered.deliveries {
-        resumes.entry(delivery.sender.clone()).or_default().deliveries.push(delivery);
-    }
-    for (sender, until) in recovered.paused {
-        resumes.entry(sender).or_default().paused_until = Some(until);
-    }
-    for (sender, last) in recovered.last_delivered {
-        resumes.entry(sender).or_default().last_delivered = Some(last);
-    }
-    for (sender, started) in recovered.attempts {
-        resumes.entry(sender).or_default().spent.push(Duration::from_millis(now.saturating_sub(started)));
-    }
-    resumes
 }

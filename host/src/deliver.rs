@@ -101,6 +101,10 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Cancelled when nothing new may begin.
     pub stop: CancellationToken,
+    /// Cancelled when mag stops: calls under way then have little time left. Else they may end in their own.
+    pub ending: CancellationToken,
+    /// Cancelled by the task when it begins nothing any more, and only ends what is under way.
+    pub settled: CancellationToken,
     /// Where others see how it goes.
     pub health: watch::Sender<Health>,
     /// Told when a person thinks that the destination works again: it is tried at once.
@@ -110,9 +114,15 @@ pub struct Surroundings {
 /// How long a call may go on after mag was told to stop.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// Runs one sender until it is told to stop, or until the store stops.
-pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surroundings: Surroundings) {
-    let Surroundings { store, clock, stop, health, look } = surroundings;
+/// Runs one sender until it is told to stop, or until the store stops. It may have signed in already, at that time.
+pub async fn run<P: Plugin>(
+    plugin: P,
+    signed_in: Option<(Prepared, Instant)>,
+    settings: Settings,
+    resume: Resume,
+    surroundings: Surroundings,
+) {
+    let Surroundings { store, clock, stop, ending, settled, health, look } = surroundings;
     let (now, wall) = (clock.instant(), clock.now());
     // A wall clock that was set back must not make anybody wait longer than a destination may ask for.
     let from_now = |due: Millis| now + Duration::from_millis(due.saturating_sub(wall)).min(retry::ASKED_MAX);
@@ -127,13 +137,15 @@ pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surro
     backoff.sort_by(|a, b| a.delivery.id.cmp(&b.delivery.id));
     health.send_modify(|health| health.plugin.clone_from(&settings.plugin));
     let trouble = trouble_before(&backoff, resume.last_delivered, wall, now);
-    let task = Task {
+    let mut task = Task {
         plugin: Arc::new(plugin),
         budget: Budget::new(settings.rate, settings.burst, &resume.spent, now),
         settings,
         store,
         clock,
         stop,
+        ending,
+        settled,
         health,
         backoff,
         calls: JoinSet::new(),
@@ -145,6 +157,9 @@ pub async fn run<P: Plugin>(plugin: P, settings: Settings, resume: Resume, surro
         trouble,
         look,
     };
+    if let Some((prepared, at)) = signed_in {
+        task.take(prepared, at);
+    }
     task.run().await;
 }
 
@@ -175,6 +190,8 @@ struct Task<P> {
     store: Store,
     clock: Clock,
     stop: CancellationToken,
+    ending: CancellationToken,
+    settled: CancellationToken,
     health: watch::Sender<Health>,
     budget: Budget,
     /// In the order of freezing.

@@ -6,25 +6,41 @@
 use std::future::pending;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::clock::{Clock, Episode, sleep_until};
 use crate::limits;
 use crate::message::{Ack, Batch, RouteIndex};
-use crate::store::{Committed, Stopped, Store, Trouble};
+use crate::route::Routes;
+use crate::store::{Changes, Committed, Routing, Stopped, Store, Trouble};
 use crate::telemetry::metrics::Metrics;
 
 mod core;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Core, Noticed, Restored};
+pub use self::core::{Core, Noticed, Rerouted, Restored};
+
+/// Other routes, for windows that are open.
+#[derive(Debug)]
+pub struct Reroute {
+    /// Where messages go from now on.
+    pub routes: Routes,
+    /// Who is told by which of them.
+    pub routing: Routing,
+    /// All senders.
+    pub senders: Vec<String>,
+    /// Answered when it is on disk, or with what keeps everything as it was.
+    pub done: oneshot::Sender<Result<Rerouted, Trouble>>,
+}
 
 /// Everything that can wake the engine.
 enum Event {
     /// Messages came in; `None` when nobody is left who could send any.
     Batch(Option<Batch>),
+    /// The config has other routes or senders now.
+    Reroute(Reroute),
     /// A route's clock rings.
     Rings(RouteIndex),
     /// Alerts are over that nobody posted again.
@@ -130,6 +146,7 @@ pub async fn run(
     mut core: Core,
     store: Store,
     mut batches: mpsc::Receiver<Batch>,
+    mut reroutes: mpsc::Receiver<Reroute>,
     clock: Clock,
 ) -> Result<(), Stopped> {
     let mut watch = Watch {
@@ -142,19 +159,37 @@ pub async fn run(
     let mut trouble = store.watch_trouble();
     let mut writing: Option<Writing> = None;
     let mut stopping = false;
-    if core.has_changes() {
-        pace.changed(clock.instant());
-    }
+    // New routes wait until the store knows all that the old ones counted; nothing is taken in meanwhile.
+    let mut rerouting: Option<Reroute> = None;
     loop {
+        if core.has_changes() {
+            pace.changed(clock.instant());
+        }
         if stopping && writing.is_none() && !core.has_changes() {
             return Ok(());
         }
-        let due = if writing.is_some() { None } else { pace.due(stopping || core.is_urgent()) };
         let full = trouble.borrow_and_update().is_some_and(Trouble::is_full);
-        let takes_in = !stopping && !full && !core.is_full() && !writing.as_ref().is_some_and(Writing::is_stalled);
+        if let Some(reroute) = rerouting.take_if(|_| full || (writing.is_none() && !core.has_changes())) {
+            answer_reroute(&mut core, &store, reroute, full, &clock).await?;
+            continue;
+        }
+        let hurry = stopping || rerouting.is_some() || core.is_urgent();
+        let due = if writing.is_some() { None } else { pace.due(hurry) };
+        let takes_in = !stopping
+            && rerouting.is_none()
+            && !full
+            && !core.is_full()
+            && !writing.as_ref().is_some_and(Writing::is_stalled);
         let batches = takes_in.then_some(&mut batches);
-        match next_event(&core, batches, &mut writing, &mut trouble, due, stopping).await {
+        let waking = Waking {
+            trouble: &mut trouble,
+            reroutes: (!stopping && rerouting.is_none()).then_some(&mut reroutes),
+            due,
+            stopping,
+        };
+        match next_event(&core, batches, &mut writing, waking).await {
             Event::Room => {}
+            Event::Reroute(reroute) => rerouting = Some(reroute),
             Event::Batch(Some(batch)) => {
                 core.count(batch, clock.now(), clock.instant());
             }
@@ -163,10 +198,7 @@ pub async fn run(
             Event::Write => {
                 pace.first_change = None;
                 let sweep = if full { limits::FULL_SWEEP_WINDOWS } else { limits::SWEEP_WINDOWS };
-                let (changes, acks) = core.changes(sweep);
-                let store = store.clone();
-                let commit = Box::pin(async move { store.change(changes).await });
-                writing = Some(Writing { commit, acks, since: clock.instant() });
+                writing = Some(Writing::begin(core.changes(sweep), store.clone(), clock.instant()));
             }
             Event::Written(result) => {
                 pace.written(result?.took, clock.instant());
@@ -185,9 +217,6 @@ pub async fn run(
             }
         }
         watch.look(&mut core, clock.instant());
-        if core.has_changes() {
-            pace.changed(clock.instant());
-        }
     }
 }
 
@@ -199,10 +228,55 @@ struct Writing {
 }
 
 impl Writing {
+    fn begin((changes, acks): (Changes, Vec<Ack>), store: Store, since: Instant) -> Self {
+        Self { commit: Box::pin(async move { store.change(changes).await }), acks, since }
+    }
+
     /// Whether it takes so long that clients are held back: the disk is full, or busy. What a crash could take from
     /// those that want no ack, and the memory that they cost, stays small that way.
     fn is_stalled(&self) -> bool {
         self.since.elapsed() >= COMMIT_STALL
+    }
+}
+
+/// Takes other routes, once the store has: in this order, because it knows who is told of what closes.
+async fn answer_reroute(
+    core: &mut Core,
+    store: &Store,
+    reroute: Reroute,
+    full: bool,
+    clock: &Clock,
+) -> Result<(), Stopped> {
+    let Reroute { routes, routing, senders, done } = reroute;
+    let answer = if full {
+        Err(store.trouble().unwrap_or(Trouble::Full))
+    } else {
+        let accepted = store.refit(routing, senders).await?;
+        Ok(core.reroute(routes, &accepted, clock.now(), clock.instant()))
+    };
+    if done.send(answer).is_err() {
+        tracing::debug!("nobody waits any more for the new routes");
+    }
+    Ok(())
+}
+
+/// What wakes the engine beside batches and commits.
+struct Waking<'w> {
+    trouble: &'w mut watch::Receiver<Option<Trouble>>,
+    reroutes: Option<&'w mut mpsc::Receiver<Reroute>>,
+    due: Option<Instant>,
+    stopping: bool,
+}
+
+/// The next of a channel that may be closed or left alone.
+async fn next_of<T>(channel: Option<&mut mpsc::Receiver<T>>) -> T {
+    let next = match channel {
+        Some(channel) => channel.recv().await,
+        None => None,
+    };
+    match next {
+        Some(next) => next,
+        None => pending().await,
     }
 }
 
@@ -211,10 +285,9 @@ async fn next_event(
     core: &Core,
     batches: Option<&mut mpsc::Receiver<Batch>>,
     writing: &mut Option<Writing>,
-    trouble: &mut watch::Receiver<Option<Trouble>>,
-    due: Option<Instant>,
-    stopping: bool,
+    waking: Waking<'_>,
 ) -> Event {
+    let Waking { trouble, reroutes, due, stopping } = waking;
     let rings = core.next_ring();
     let takes_in = batches.is_some();
     tokio::select! {
@@ -229,6 +302,7 @@ async fn next_event(
             rings.map_or(Event::Write, |(_, route)| Event::Rings(route))
         }
         () = sleep_until(core.next_end()), if takes_in => Event::AlertsEnd,
+        reroute = next_of(reroutes) => Event::Reroute(reroute),
         batch = async { match batches { Some(batches) => batches.recv().await, None => pending().await } } => {
             Event::Batch(batch)
         }

@@ -430,6 +430,18 @@ impl Windows {
         windows
     }
 
+    /// Takes every window out, in the order of opening.
+    pub fn take_all(&mut self) -> Vec<Window> {
+        self.table.clear();
+        self.free.clear();
+        self.overflow.clear();
+        self.per_source.clear();
+        self.per_route.clear();
+        let mut windows: Vec<Window> = self.slots.drain(..).flatten().map(|open| open.window).collect();
+        windows.sort_by_key(|window| window.row);
+        windows
+    }
+
     /// The open window that a message would count in.
     #[must_use]
     pub fn open_of(&self, key: Key<'_>, message: &Message) -> Option<Slot> {

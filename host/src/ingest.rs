@@ -113,7 +113,8 @@ impl Shared {
     }
 }
 
-/// Takes in messages until `stop`; returns when all its connections are done.
+/// Takes in messages until `stop`, or none of new connections once the listener closes; returns when all its connections
+/// are done.
 ///
 /// A connection is done when what it brought is committed, so with a store that never commits this never returns:
 /// drop it then, and its connections end with it, unanswered.
@@ -147,6 +148,7 @@ pub async fn serve(
         tokio::select! {
             biased;
             () = shared.stop.cancelled() => break,
+            () = shared.listener.closing.cancelled() => break,
             Some(ended) = connections.join_next() => note(&ended),
             accepted = shared.listener.socket.accept() => match accepted {
                 Ok(accepted) if shared.is_full() => {

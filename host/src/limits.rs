@@ -216,6 +216,9 @@ pub const NOTIFICATION_GROUPS: u32 = 1_000;
 pub const NOTIFICATION_BYTES: usize = 512 * 1024;
 /// Characters of a notification's title.
 pub const TITLE_CHARS: usize = 200;
+/// Notifications that one transaction moves to the dead letters when their sender left the config of a running mag, so
+/// that nobody waits long for it.
+pub const BURIED: u64 = 200;
 /// Rows of the history that one transaction forgets, so that nobody waits long for it…
 pub const TRIM_ROWS: u32 = 200;
 /// …and that it looks at.
@@ -244,6 +247,13 @@ pub const ADMIN_HEADER_SECONDS: u64 = 10;
 pub const ADMIN_BODY_BYTES: usize = 64 * 1024;
 /// How long that may take.
 pub const ADMIN_BODY_SECONDS: u64 = 10;
+/// How long the senders of a new config may take to sign in before the others are taken without waiting for them; with
+/// what is compiled before it a reload ends within a connection's time.
+pub const RELOAD_SIGN_IN_SECONDS: u64 = 20;
+/// Between two looks at the files of a config that is watched. One change takes two of them.
+pub const RELOAD_LOOK_MILLIS: u64 = 1_000;
+/// Wishes to have the config read again that may wait while it is.
+pub const RELOADS: usize = 16;
 /// A whole connection, the answer included.
 pub const ADMIN_CONNECTION_SECONDS: u64 = 60;
 /// How long a test of a sender is waited for, unless whoever asks says otherwise, and at most.

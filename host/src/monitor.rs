@@ -87,6 +87,11 @@ impl<E: Endpoint> Monitor<E> {
         Self { config, sources, secrets, endpoint, snapshots: VecDeque::new(), last_errors: BTreeMap::new() }
     }
 
+    /// Its name in `mag.toml`.
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
     /// Polls until `stop`; the first time after one interval.
     pub async fn run(mut self, batches: mpsc::Sender<Batch>, clock: Clock, stop: CancellationToken) {
         let mut polls = ticks(clock.instant(), self.config.interval);

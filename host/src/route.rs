@@ -11,7 +11,7 @@ use crate::matcher::{Field, Matcher};
 use crate::message::{Message, RouteIndex};
 
 /// What happens to the messages of one route.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// Its identity across restarts.
     pub id: Arc<str>,
@@ -32,7 +32,7 @@ pub struct Route {
 }
 
 /// The whole tree; the root is first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routes {
     all: Vec<Route>,
 }

@@ -42,7 +42,7 @@ pub use failure::{
     ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Markup, Overflow, Prepared, SecretUse,
 };
 pub use load::{LoadError, LoadReason};
-pub use start::StartError;
+pub use start::{NotAccepted, StartError};
 pub use started::Started;
 
 /// The `conformance.toml` of a bundled plugin; `None` where there is no such plugin.
@@ -228,6 +228,12 @@ impl Sender {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.profile.name
+    }
+
+    /// Tells its plugin's component from any other.
+    #[must_use]
+    pub fn component(&self) -> [u8; 32] {
+        self.profile.hash
     }
 
     /// Its plugin: a bundled one's name, or a path.

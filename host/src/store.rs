@@ -38,6 +38,7 @@ mod full;
 mod health;
 mod identities;
 mod ledger;
+mod left;
 mod letters;
 mod lock;
 mod look;
@@ -63,6 +64,7 @@ mod writer;
 pub use backup::{BackupError, backup};
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
 pub use delivery::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries};
+pub use left::Left;
 pub use letters::{Deed, LetterError, Moved, Which};
 pub use look::{
     Account, AttemptLine, DeliveryLine, Facts, GroupLine, Letter, LetterPage, LookError, Looked, OpenRoute, Overview,
@@ -477,6 +479,42 @@ impl Store {
     /// The store stopped.
     pub async fn escalate(&self, escalation: Escalation) -> Result<usize, Stopped> {
         self.ask(|done| Command::Escalate { escalation, done }).await
+    }
+
+    /// Fits the file to other routes and senders, as a start does, but buries nothing; returns the messages that each route
+    /// ever took in. Whoever asks has said everything of the routes that were.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn refit(&self, routing: Routing, known: Vec<String>) -> Result<Vec<(String, u64)>, Stopped> {
+        self.ask(|done| Command::Refit { routing, known, done }).await
+    }
+
+    /// Moves what is left of a sender that is gone to the dead letters, a bounded number of notifications; returns how
+    /// many, none for a sender that came back.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn bury(&self, sender: String) -> Result<u64, Stopped> {
+        self.ask(|done| Command::Bury { sender, done }).await
+    }
+
+    /// What a sender's task left behind that ended, between two commits.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped, or its file cannot be read.
+    pub async fn left(&self, sender: String, now: Millis) -> Result<Left, LookError> {
+        let read = self.ask(|done| {
+            Command::Look(Box::new(move |conn| {
+                if done.send(left::read(conn, &sender, now, start::BUDGET_MILLIS)).is_err() {
+                    tracing::debug!("nobody waits any more for what a sender left");
+                }
+            }))
+        });
+        Ok(read.await??)
     }
 
     /// Forgets what was told before `before`, a bounded number of rows.

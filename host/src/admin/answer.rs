@@ -8,7 +8,7 @@ use hyper::{Request, Response};
 use serde::Serialize;
 
 use super::report::{DeliveryReport, LetterList, SilenceList, StoreReport};
-use super::{Admin, change, guard, metrics, page, probe};
+use super::{Admin, change, guard, metrics, page, probe, reload};
 use crate::limits;
 use crate::store::LookError;
 
@@ -52,6 +52,7 @@ enum Place<'p> {
     Test(&'p str),
     Silences,
     ExpireSilences,
+    Reload,
 }
 
 impl<'p> Place<'p> {
@@ -72,6 +73,7 @@ impl<'p> Place<'p> {
             ["api", "v1", "senders", name, "test"] => Self::Test(name),
             ["api", "v1", "silences"] => Self::Silences,
             ["api", "v1", "silences", "expire"] => Self::ExpireSilences,
+            ["api", "v1", "reload"] => Self::Reload,
             _ => return None,
         })
     }
@@ -79,7 +81,7 @@ impl<'p> Place<'p> {
     /// Whether it takes requests that change something, and whether any others.
     fn changes(&self) -> (bool, bool) {
         match self {
-            Self::Replay | Self::Drop | Self::Test(_) | Self::ExpireSilences => (true, false),
+            Self::Replay | Self::Drop | Self::Test(_) | Self::ExpireSilences | Self::Reload => (true, false),
             Self::Silences => (true, true),
             _ => (false, true),
         }
@@ -147,6 +149,7 @@ async fn get(admin: &Admin, place: &Place<'_>, request: &Request<Incoming>) -> R
 
 async fn post(admin: &Admin, place: &Place<'_>, request: Request<Incoming>) -> Result<Answer, Refusal> {
     match place {
+        Place::Reload => reload::reload(admin).await,
         Place::Test(name) => change::test(admin, name, request.uri().query().unwrap_or_default()).await,
         Place::Silences => change::silence(admin, request).await,
         Place::ExpireSilences => change::expire(admin, request).await,

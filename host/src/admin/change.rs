@@ -48,8 +48,13 @@ impl From<SilenceError> for Refusal {
 }
 
 impl Admin {
+    fn has_sender(&self, name: &str) -> bool {
+        self.senders.borrow().contains_key(name)
+    }
+
     fn no_sender(&self, name: &str) -> Refusal {
-        let names: Vec<&str> = self.senders.keys().map(String::as_str).collect();
+        let senders = self.senders.borrow();
+        let names: Vec<&str> = senders.keys().map(String::as_str).collect();
         let why = format!("there is no sender {name}, only {}", names.join(", "));
         Refusal::new(StatusCode::NOT_FOUND, why)
     }
@@ -66,7 +71,7 @@ pub(super) async fn letters(admin: &Admin, deed: Deed, request: Request<Incoming
     })?;
     let of_sender = if let Which::Sender(name) = &which { Some(name.clone()) } else { None };
     let moved = admin.store.letters(which, deed).await??;
-    if let Some(name) = of_sender.filter(|name| moved.is_nothing() && !admin.senders.contains_key(name)) {
+    if let Some(name) = of_sender.filter(|name| moved.is_nothing() && !admin.has_sender(name)) {
         return Err(admin.no_sender(&name));
     }
     let what = match deed {
@@ -85,12 +90,12 @@ pub(super) async fn test(admin: &Admin, name: &str, query: &str) -> Result<Answe
         .map_or(Some(usual), |value| humantime::parse_duration(&value).ok())
         .ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "wait is a duration like 60s"))?;
     let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
-    if !admin.senders.contains_key(&name) {
+    if !admin.has_sender(&name) {
         return Err(admin.no_sender(&name));
     }
     let id = admin.store.test(name.clone(), wait.min(most)).await??;
-    if let Some(look) = admin.looks.get(&name) {
-        look.notify_one();
+    if let Some(seen) = admin.senders.borrow().get(&name) {
+        seen.look.notify_one();
     }
     tracing::info!(sender = name, id, "a person asked for a test notification");
     Ok(json(StatusCode::ACCEPTED, &Queued { id }))

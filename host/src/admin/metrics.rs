@@ -77,6 +77,9 @@ fn process(registry: &mut Registry, admin: &Admin) {
     build.get_or_create(&Version { version: env!("CARGO_PKG_VERSION") }).set(1);
     names::BUILD.register(registry, build);
     gauge(registry, names::PROCESS_START, admin.started / 1_000);
+    let loaded = admin.loaded.borrow().clone();
+    gauge(registry, names::RELOADED, u64::from(loaded.refused.is_none()));
+    gauge(registry, names::LOADED_AT, loaded.at / 1_000);
 }
 
 fn intake(registry: &mut Registry, admin: &Admin) {

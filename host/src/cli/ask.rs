@@ -93,12 +93,22 @@ impl Mag {
 
     /// Reads something.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Unanswered> {
-        self.ask(Method::GET, path, None)
+        self.ask(Method::GET, path, None, TIMEOUT)
     }
 
     /// Changes something.
     pub(super) fn post<T: DeserializeOwned>(&self, path: &str, body: &serde_json::Value) -> Result<T, Unanswered> {
-        self.ask(Method::POST, path, Some(body))
+        self.post_within(path, body, TIMEOUT)
+    }
+
+    /// Changes something that takes longer.
+    pub(super) fn post_within<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &serde_json::Value,
+        time: Duration,
+    ) -> Result<T, Unanswered> {
+        self.ask(Method::POST, path, Some(body), time)
     }
 
     fn ask<T: DeserializeOwned>(
@@ -106,16 +116,17 @@ impl Mag {
         method: Method,
         path: &str,
         body: Option<&serde_json::Value>,
+        time: Duration,
     ) -> Result<T, Unanswered> {
         let address = self.address.clone().ok_or(Unanswered::NoAdmin)?;
         let away = |why: String| Unanswered::Away { address: address.clone(), why };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| away(error.to_string()))?;
-        let asked = runtime.block_on(async { timeout(TIMEOUT, request(&address, method, path, body)).await });
+        let asked = runtime.block_on(async { timeout(time, request(&address, method, path, body)).await });
         let (good, answer) = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(away(format!("{error:#}"))),
-            Err(_) => return Err(away(format!("no answer in {} s", TIMEOUT.as_secs()))),
+            Err(_) => return Err(away(format!("no answer in {} s", time.as_secs()))),
         };
         let odd = |error: serde_json::Error| Unanswered::Odd { address: address.clone(), why: error.to_string() };
         if good {

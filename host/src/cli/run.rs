@@ -4,11 +4,15 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
+use super::{ConfigError, EXIT_USAGE, cache_dir, complain, env, load_config};
+use crate::admin::Reload;
 use crate::clock::Clock;
-use crate::daemon::{self, Ready};
+use crate::config::Config;
+use crate::daemon::{self, Ready, Source};
+use crate::limits;
 use crate::sender::HostOptions;
 use crate::telemetry;
 
@@ -21,8 +25,8 @@ pub(super) struct RunArgs {
 }
 
 /// Runs mag; exit status 0 after a signal, 1 failed, 2 configuration.
-pub(super) fn run(args: &RunArgs, config: Option<&Path>, verbose: u8) -> ExitCode {
-    let mut config = match load_config(config) {
+pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode {
+    let mut config = match load_config(flag) {
         Ok(config) => config,
         Err(error) => {
             complain(&error.to_string());
@@ -50,7 +54,7 @@ pub(super) fn run(args: &RunArgs, config: Option<&Path>, verbose: u8) -> ExitCod
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let done = runtime.block_on(until_stopped(ready));
+    let done = runtime.block_on(until_stopped(ready, source(flag)));
     // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
     runtime.shutdown_background();
     match done {
@@ -62,17 +66,32 @@ pub(super) fn run(args: &RunArgs, config: Option<&Path>, verbose: u8) -> ExitCod
     }
 }
 
-async fn until_stopped(ready: Ready) -> anyhow::Result<()> {
+/// Reads the file again that was read at the start.
+fn source(flag: Option<&Path>) -> Source {
+    let flag = flag.map(Path::to_owned);
+    let read = move || -> Result<Config, ConfigError> {
+        let source = Config::find(flag.as_deref(), &env)?;
+        Ok(Config::load(&source, &env)?)
+    };
+    Source { read: Box::new(move || read().map_err(|error| error.to_string())), env: Box::new(env) }
+}
+
+async fn until_stopped(ready: Ready, source: Source) -> anyhow::Result<()> {
     let mut signals = listen()?;
     let mut hang_up = signal(SignalKind::hangup())?;
     let stop = CancellationToken::new();
-    let mut daemon = Box::pin(daemon::run(ready, Clock::system(), stop.clone()));
+    let (reload, reloads) = mpsc::channel(limits::RELOADS);
+    let mut daemon = Box::pin(daemon::run(ready, source, (reload.clone(), reloads), Clock::system(), stop.clone()));
     loop {
         tokio::select! {
             done = &mut daemon => return done,
             () = any(&mut signals) => break stop.cancel(),
-            // A closed terminal, or somebody who is used to reloading so.
-            _ = hang_up.recv() => tracing::info!("SIGHUP changes nothing in this version: stop and start mag for a new config"),
+            _ = hang_up.recv() => {
+                tracing::info!("SIGHUP: reading the config again");
+                if reload.try_send(Reload::default()).is_err() {
+                    tracing::debug!("the config is going to be read again anyway");
+                }
+            }
         }
     }
     // Some tools signal a process and then its group: what comes so soon was meant as one.

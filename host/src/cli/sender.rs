@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod lock;
 mod test;
 
 use super::{EXIT_USAGE, complain, load_config, print};
@@ -15,6 +16,8 @@ use crate::config::Plugin;
 pub(super) enum SenderCommand {
     /// Lists the senders of the config: name, plugin, rate
     List,
+    /// Accepts the plugins that are files as they are now: `mag.lock` notes their hashes and what they ask for
+    Lock,
     /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
     Test(test::TestArgs),
 }
@@ -23,6 +26,7 @@ pub(super) enum SenderCommand {
 pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
     match command {
         SenderCommand::List => list(config),
+        SenderCommand::Lock => lock::run(config),
         SenderCommand::Test(args) => test::run(args, config),
     }
 }

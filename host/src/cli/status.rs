@@ -8,7 +8,7 @@ use clap::Args;
 use super::ask::{Mag, Where};
 use super::words::{WIDTH, ago, count, line, size, span};
 use super::{EXIT_TEMPORARY, complain, print, print_json};
-use crate::admin::{LetterReport, SenderReport, Status};
+use crate::admin::{LetterReport, LoadedReport, SenderReport, Status};
 use crate::clock::Clock;
 use crate::store;
 
@@ -86,6 +86,7 @@ fn screen(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
         size(store.wal_bytes),
         store.commit
     ));
+    lines.extend(status.config.as_ref().map(|config| loaded(config, clock)));
     lines.push(String::new());
     lines.push(format!(
         "{:<16}{:<14}{:>9}{:>11}{:>7}  {}",
@@ -105,6 +106,18 @@ fn screen(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
         lines.push(format!("{letters}: `mag dlq list` says why, `mag dlq replay --all` tells them"));
     }
     lines.join("\n") + "\n"
+}
+
+/// The config that mag runs with, and that a newer one is refused.
+fn loaded(config: &LoadedReport, clock: &Clock) -> String {
+    let file = config.file.as_deref().map_or_else(|| "shipped defaults".to_owned(), |file| line(file, 30));
+    let since = format!("config    {file}, loaded {}", ago(config.loaded, clock));
+    match (config.refused, &config.error) {
+        (Some(at), Some(error)) => {
+            line(&format!("{since}; refused {}: {}", ago(at, clock), error.lines().next().unwrap_or_default()), WIDTH)
+        }
+        _ => since,
+    }
 }
 
 fn first(status: &Status, holder: Option<&str>, clock: &Clock) -> String {

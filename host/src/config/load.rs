@@ -3,11 +3,11 @@
 use toml::de::DeTable;
 
 use super::env::{self, Variables};
-use super::report::{Mistakes, Places};
+use super::report::{Mistake, Mistakes, Places, Spot};
 use super::syntax::Syntax;
 use super::typed::{File, Section};
-use super::{Admin, Alerts, Config, Env, Limits, Listen, Log, Monitor, Route, Sender, Source, Store};
-use super::{admin, alerts, fallback, limits, listen, log, monitor, route, secret, sender, store};
+use super::{Admin, Alerts, Config, Env, Limits, Listen, Log, Monitor, Reload, Route, Sender, Source, Store};
+use super::{admin, alerts, fallback, limits, listen, lock, log, monitor, reload, route, secret, sender, store};
 
 /// The sender of a configuration that has none.
 const CONSOLE: &str = "console";
@@ -25,6 +25,7 @@ pub(super) struct Draft {
     limits: Limits,
     alerts: Alerts,
     pub(super) log: Log,
+    reload: Reload,
     /// Names of the file's senders with their places.
     named: Vec<(String, usize)>,
 }
@@ -50,10 +51,16 @@ impl Config {
         env::apply(&mut draft, &mut variables, &file);
 
         let (route, mut warnings) = join(&mut draft, &told, &file);
-        let Draft { listen, store, admin, senders, monitors, limits, alerts, log, .. } = draft;
+        let Draft { listen, store, admin, mut senders, monitors, limits, alerts, log, reload, .. } = draft;
         warnings.append(&mut variables.warnings);
         warnings.append(&mut secret::readable_by_others(&senders, &monitors, &places));
-        let (file, mistakes) = (source.file.clone(), file.into_mistakes());
+        let (file, mut mistakes) = (source.file.clone(), file.into_mistakes());
+        match lock::read(&source.folder()) {
+            Ok(mut locked) => senders.iter_mut().for_each(|sender| sender.locked = locked.remove(&sender.name)),
+            Err(error) => {
+                mistakes.push(Mistake { spot: Spot::Elsewhere(lock::FILE.to_owned()), message: error.to_string() })
+            }
+        }
         if !mistakes.is_empty() {
             return Err(Mistakes::new(places, mistakes));
         }
@@ -69,6 +76,7 @@ impl Config {
             limits,
             alerts,
             log,
+            reload,
             warnings,
             from_env,
             places,
@@ -86,7 +94,8 @@ fn draft(root: &mut Section<'_>, variables: &mut Variables<'_>) -> Draft {
     let limits = limits::read(root);
     let alerts = alerts::read(root);
     let log = log::read(root);
-    Draft { listen, store, admin, route, senders, monitors, limits, alerts, log, named }
+    let reload = reload::read(root);
+    Draft { listen, store, admin, route, senders, monitors, limits, alerts, log, reload, named }
 }
 
 /// Names of the senders that the file tells, before the environment changes anything.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::report::{Mistake, Places};
-use super::{Config, Sender};
+use super::{Config, Listen, Sender};
 
 impl Config {
     /// `FILE:LINE:COL` of the spot at a JSON pointer into a sender's `config`, or of what was typed around it.
@@ -25,6 +25,21 @@ impl Config {
             Some(span) => self.places.draw(&Mistake::new(&span, message), &[]),
             None => format!("{}: error: {message}", self.elsewhere(sender)),
         }
+    }
+
+    /// A mistake about the value at `keys`, drawn like any other one; without a place when it is not in the file.
+    #[must_use]
+    pub fn report_key(&self, keys: &[&str], message: &str) -> String {
+        match self.places.find(keys) {
+            Some(span) => self.places.draw(&Mistake::new(&span, message), &[]),
+            None => format!("{}: error: {message}", self.places.name()),
+        }
+    }
+
+    /// A mistake about the address of a `[[listen]]`.
+    #[must_use]
+    pub fn report_listen(&self, listen: &Listen, message: &str) -> String {
+        self.places.draw(&Mistake::new(&(listen.at..listen.at), message), &[])
     }
 
     /// The place of a sender that the file does not have.

@@ -52,6 +52,11 @@ impl Places {
         Self { name, text: text.into() }
     }
 
+    /// What it is called in messages.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The whole file.
     pub(super) fn text(&self) -> &str {
         &self.text

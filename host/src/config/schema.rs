@@ -16,6 +16,8 @@ use keys::SECTIONS;
 enum Kind {
     /// Any text.
     Text,
+    /// Any text, or a section.
+    TextOr(&'static str),
     /// One of a few words.
     Word(&'static [&'static str]),
     /// `true` or `false`.
@@ -119,6 +121,7 @@ fn of(kind: Kind) -> Value {
     let section = |name: &str| json!({ "$ref": format!("#/$defs/{name}") });
     match kind {
         Kind::Text => json!({ "type": "string" }),
+        Kind::TextOr(name) => json!({ "anyOf": [{ "type": "string" }, section(name)] }),
         Kind::Word(words) => json!({ "type": "string", "enum": words }),
         Kind::Truth => json!({ "type": "boolean" }),
         Kind::Count(least) => json!({ "type": "integer", "minimum": least }),

@@ -13,7 +13,7 @@ use url::Url;
 use super::report::{did_you_mean, nearest};
 use super::secret::{self, SenderSecret};
 use super::typed::{File, NAME, Section, Value, is_name};
-use super::{Plugin, Rate, Sender, duration, fallback, json, smtp};
+use super::{Plugin, Rate, Sender, Sha256, duration, fallback, json, pin, smtp};
 
 /// One attempt, unless the file says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,6 +80,8 @@ impl Sender {
         Self {
             name: name.to_owned(),
             plugin,
+            pin: None,
+            locked: None,
             config: Json::Object(serde_json::Map::new()),
             secrets: BTreeMap::new(),
             timeout: TIMEOUT,
@@ -103,7 +105,8 @@ fn default_rate(plugin: &str) -> Option<Rate> {
 
 fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     // The plugin is what the rest is judged by; with a mistake in it the rest is read as for any plugin.
-    let plugin = section.require("plugin").and_then(|value| plugin(&value)).unwrap_or(Plugin::Path("".into()));
+    let typed = section.require("plugin").and_then(|value| pinned(&value, &section.name));
+    let (plugin, pin) = typed.unwrap_or((Plugin::Path("".into()), None));
     let word = if let Plugin::Bundled(name) = &plugin { name.as_str() } else { "" };
     let mut sender = bundled(entry.name, word, &section.file.places.place(entry.key.start));
     sender.secrets = secret::read_for_sender(section);
@@ -131,7 +134,7 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     }
     sender.allow_private = section.take("allow_private").and_then(|value| value.bool()).unwrap_or(false);
     sender.smtp = smtp::read(section);
-    sender.plugin = plugin;
+    (sender.plugin, sender.pin) = (plugin, pin);
     fits(&sender, section);
     sender
 }
@@ -155,8 +158,30 @@ fn fits(sender: &Sender, section: &Section<'_>) {
     }
 }
 
-fn plugin(value: &Value<'_>) -> Option<Plugin> {
-    let name = value.filled("a bundled plugin or the path of one")?;
+/// A plugin, or a table that says which file and which hash it has.
+fn pinned(value: &Value<'_>, of: &str) -> Option<(Plugin, Option<Sha256>)> {
+    if !value.node().get_ref().is_table() {
+        return Some((
+            plugin(value, "a bundled plugin, the path of one, or { path = \"./my.wasm\", sha256 = \"…\" }")?,
+            None,
+        ));
+    }
+    let header = format!("[{}.plugin]", of.trim_matches(['[', ']']));
+    value.section(&header, |section| {
+        let path = section.require("path").and_then(|value| {
+            let plugin = plugin(&value, "the path of a plugin")?;
+            if let Plugin::Bundled(name) = &plugin {
+                value.wrong(format!("`path`: the bundled plugin {name} is part of mag and needs no hash"));
+            }
+            Some(plugin)
+        });
+        let pin = section.require("sha256").and_then(|value| pin::sha256(&value));
+        path.map(|path| (path, pin))
+    })?
+}
+
+fn plugin(value: &Value<'_>, what: &str) -> Option<Plugin> {
+    let name = value.filled(what)?;
     let bundled = BUNDLED.map(|(name, _)| name);
     if bundled.contains(&name) {
         return Some(Plugin::Bundled(name.to_owned()));

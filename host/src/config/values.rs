@@ -15,7 +15,7 @@ use crate::limits;
 pub type Values = BTreeMap<String, LiveSecret>;
 
 /// The values of all secrets of a configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SecretValues {
     /// By the sender's name.
     pub senders: BTreeMap<String, Values>,

@@ -1,14 +1,22 @@
-//! Ports: what of each can go wrong before mag listens, and binding them.
+//! Ports: what of each can go wrong before mag listens, binding them, and who serves them. A new config keeps the socket of
+//! an address that stays.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use listenfd::ListenFd;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
+use crate::clock::Clock;
 use crate::config::{Config, Env, Listen, LiveSecret, Socket};
-use crate::ingest::{Bound, Certificates, Door, Listener, SocketFile};
+use crate::ingest::{self, Bound, Certificates, Counters, Door, Listener, SocketFile};
+use crate::message::Batch;
 
 /// What the ports need beside the config.
 pub(super) struct Ports {
@@ -67,17 +75,187 @@ pub(super) async fn bind(config: &Config, ports: Ports) -> anyhow::Result<Vec<Li
             };
             format!("cannot listen on {}: {mend}", listen.address)
         })?;
-        listeners.push(Listener {
-            protocol: listen.protocol,
-            tls: port.tls,
-            door: port.door,
-            labels: listen.labels.clone(),
-            trust_proxy: listen.trust_proxy,
-            allow: listen.allow.clone(),
-            ..Listener::plain(socket)
-        });
+        listeners.push(listener(listen, port, socket.into()));
     }
     Ok(listeners)
+}
+
+fn listener(listen: &Listen, port: Port, socket: Arc<Bound>) -> Listener {
+    Listener {
+        socket,
+        closing: CancellationToken::new(),
+        protocol: listen.protocol,
+        tls: port.tls,
+        door: port.door,
+        labels: listen.labels.clone(),
+        trust_proxy: listen.trust_proxy,
+        allow: listen.allow.clone(),
+    }
+}
+
+/// What every port is served with.
+pub(super) struct Service {
+    pub(super) settings: ingest::Settings,
+    /// Weak: whoever can send keeps the engine waiting.
+    pub(super) batches: mpsc::WeakSender<Batch>,
+    pub(super) clock: Clock,
+    pub(super) stop: CancellationToken,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// All ports that are served.
+pub(super) struct Listeners {
+    service: Service,
+    tasks: JoinSet<()>,
+    open: Vec<Open>,
+}
+
+/// A port that is served.
+struct Open {
+    /// As [`same`] compares it.
+    rules: Rules,
+    socket: Arc<Bound>,
+    closing: CancellationToken,
+    /// Ends its connections too, those from before a change of rules included.
+    stop: CancellationToken,
+}
+
+/// What a port is served by, without the place in the file.
+#[derive(Clone, PartialEq)]
+pub(super) struct Rules {
+    listen: Listen,
+    token: Option<LiveSecret>,
+}
+
+impl Rules {
+    /// Of every port of a config, in its order.
+    pub(super) fn all(config: &Config, tokens: &[Option<LiveSecret>]) -> Vec<Self> {
+        let tokens = tokens.iter().cloned().chain(std::iter::repeat(None));
+        let rules =
+            |(listen, token): (&Listen, _)| Self { listen: Listen { place: 0, at: 0, ..listen.clone() }, token };
+        config.listen.iter().zip(tokens).map(rules).collect()
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.listen.address
+    }
+}
+
+/// What a new config does with a port.
+pub(super) enum Step {
+    /// Nothing.
+    Keep,
+    /// Other rules for a socket that stays.
+    Change(Listener),
+    /// A socket of its own.
+    Open(Listener),
+}
+
+impl Listeners {
+    /// Serves these ports.
+    pub(super) fn serve(service: Service, rules: Vec<Rules>, listeners: Vec<Listener>) -> Self {
+        let mut all = Self { service, tasks: JoinSet::new(), open: Vec::new() };
+        for (rules, listener) in rules.into_iter().zip(listeners) {
+            let stop = all.service.stop.child_token();
+            all.spawn(rules, listener, stop);
+        }
+        all
+    }
+
+    fn spawn(&mut self, rules: Rules, listener: Listener, stop: CancellationToken) {
+        // Without an engine mag is stopping, and takes nothing in.
+        let Some(batches) = self.service.batches.upgrade() else { return };
+        let (socket, closing) = (Arc::clone(&listener.socket), listener.closing.clone());
+        let Service { settings, clock, counters, .. } = &self.service;
+        let (settings, clock, counters) = (settings.clone(), clock.clone(), Arc::clone(counters));
+        self.tasks.spawn(ingest::serve(listener, settings, batches, clock, stop.clone(), counters));
+        self.open.push(Open { rules, socket, closing, stop });
+    }
+
+    /// The sockets that are open, with their rules: what a new config may keep.
+    pub(super) fn sockets(&self) -> Vec<(Rules, Arc<Bound>)> {
+        self.open.iter().map(|open| (open.rules.clone(), Arc::clone(&open.socket))).collect()
+    }
+
+    /// Takes the ports of a new config; those that are not in it take no more connections and end those they have.
+    pub(super) fn replace(&mut self, wanted: Vec<(Rules, Step)>) {
+        let mut former = std::mem::take(&mut self.open);
+        for (rules, step) in wanted {
+            let known = former.iter().position(|open| open.rules.address() == rules.address());
+            let known = known.map(|at| former.remove(at));
+            match (step, known) {
+                (Step::Keep, Some(known)) => self.open.push(known),
+                (Step::Keep, None) => {}
+                (Step::Change(listener), Some(known)) => {
+                    known.closing.cancel();
+                    self.spawn(rules, listener, known.stop);
+                }
+                (Step::Change(listener) | Step::Open(listener), _) => {
+                    let stop = self.service.stop.child_token();
+                    self.spawn(rules, listener, stop);
+                }
+            }
+        }
+        for gone in former {
+            gone.stop.cancel();
+        }
+    }
+
+    /// Notes what broke off; returns never.
+    pub(super) async fn watch_over(&mut self) -> Infallible {
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a port is no longer served, start mag again");
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// All of them end, once taking in is stopped.
+    pub(super) fn into_tasks(self) -> JoinSet<()> {
+        self.tasks
+    }
+}
+
+/// Holds the ports of a new config against those that are open, and binds what is new.
+///
+/// # Errors
+///
+/// The first one that cannot be bound, with its place.
+pub(super) async fn prepare(
+    config: &Config,
+    ports: Ports,
+    rules: Vec<Rules>,
+    mut open: Vec<(Rules, Arc<Bound>)>,
+) -> Result<Vec<(Rules, Step)>, String> {
+    let mut steps = Vec::new();
+    for ((listen, port), rules) in config.listen.iter().zip(ports.ports).zip(rules) {
+        let known = open.iter().position(|(known, _)| known.address() == rules.address());
+        let step = match known.map(|at| open.remove(at)) {
+            Some((known, _)) if known == rules => Step::Keep,
+            Some((_, socket)) => Step::Change(listener(listen, port, socket)),
+            None => Step::Open(listener(listen, port, bind_new(config, listen).await?.into())),
+        };
+        steps.push((rules, step));
+    }
+    Ok(steps)
+}
+
+async fn bind_new(config: &Config, listen: &Listen) -> Result<Bound, String> {
+    let bound = own_socket(listen).await;
+    bound.map_err(|error| config.report_listen(listen, &format!("cannot listen on {}: {error}", listen.address)))
+}
+
+async fn own_socket(listen: &Listen) -> io::Result<Bound> {
+    match &listen.socket {
+        Socket::Tcp => TcpListener::bind(&listen.address).await.map(Bound::Tcp),
+        Socket::Unix(path) => Bound::unix(path),
+        Socket::Udp(address) => Bound::udp(address).await,
+        Socket::UnixDatagram(path) => Bound::unix_datagram(path),
+        Socket::Inherited(_) => {
+            Err(io::Error::other("a socket of the service manager is taken at a start only: start mag again"))
+        }
+    }
 }
 
 /// Sockets that the service manager has bound (`sd_listen_fds(3)`).
@@ -113,11 +291,8 @@ impl Inherited {
 
 async fn socket(listen: &Listen, inherited: &mut Inherited) -> io::Result<Bound> {
     match &listen.socket {
-        Socket::Tcp => TcpListener::bind(&listen.address).await.map(Bound::Tcp),
-        Socket::Unix(path) => Bound::unix(path),
-        Socket::Udp(address) => Bound::udp(address).await,
-        Socket::UnixDatagram(path) => Bound::unix_datagram(path),
         Socket::Inherited(name) => inherited.take(name),
+        _ => own_socket(listen).await,
     }
 }
 
@@ -129,7 +304,7 @@ pub(super) fn in_words(listener: &Listener) -> String {
         Ok(address) => format!("{address}, open to whoever reaches this machine"),
         Err(error) => format!("a port that does not say where it is ({error})"),
     };
-    let place = match &listener.socket {
+    let place = match &*listener.socket {
         Bound::Tcp(socket) => reached(socket.local_addr()),
         Bound::Udp(socket) => format!("udp:{}", reached(socket.local_addr())),
         Bound::Unix(_, file) => format!("unix:{file}"),

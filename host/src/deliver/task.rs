@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::health::State;
 use super::{Ended, Plugin, Ready, STOP_GRACE, Task, Waiting, form, retry};
 use crate::clock::sleep_until;
+use crate::sender::Prepared;
 use crate::store::{Delivery, Escalation, Stopped};
 
 /// What a sender's task does next.
@@ -164,15 +165,18 @@ impl<P: Plugin> Task<P> {
             }
         };
         match prepared {
-            Ok(prepared) => {
-                // What is valid for no time would be renewed without a pause.
-                let until = prepared.valid_for.map(|valid| self.clock.instant() + valid.max(retry::BACKOFF_MIN));
-                self.prepared = Some(Ready { state: prepared.state, until });
-                self.ready();
-            }
+            Ok(prepared) => self.take(prepared, self.clock.instant()),
             Err(failure) => self.not_ready(&failure),
         }
         Ok(())
+    }
+
+    /// Signing in gave this, then.
+    pub(super) fn take(&mut self, prepared: Prepared, at: Instant) {
+        // What is valid for no time would be renewed without a pause.
+        let until = prepared.valid_for.map(|valid| at + valid.max(retry::BACKOFF_MIN));
+        self.prepared = Some(Ready { state: prepared.state, until });
+        self.ready();
     }
 
     /// Begins an attempt: first in the store, then at the plugin.
@@ -216,10 +220,17 @@ impl<P: Plugin> Task<P> {
         Ok(())
     }
 
-    /// Lets the calls that are under way end, for a bounded time; begins nothing.
+    /// Lets the calls that are under way end, for a bounded time if mag stops; begins nothing.
     async fn wind_down(&mut self) -> Result<(), Stopped> {
-        self.show_as(State::Stopped);
-        let grace = tokio::time::sleep(STOP_GRACE);
+        self.settled.cancel();
+        if self.ending.is_cancelled() {
+            self.show_as(State::Stopped);
+        }
+        let ending = self.ending.clone();
+        let grace = async move {
+            ending.cancelled().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
         tokio::pin!(grace);
         loop {
             tokio::select! {

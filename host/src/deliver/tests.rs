@@ -165,9 +165,16 @@ impl Setup {
         let stop = CancellationToken::new();
         let (shown, health) = watch::channel(Health::default());
         let (look, store_of_task, clock) = (Arc::<Notify>::default(), store.clone(), self.clock.clone());
-        let surroundings =
-            Surroundings { store: store_of_task, clock, stop: stop.clone(), health: shown, look: Arc::clone(&look) };
-        let task = tokio::spawn(run(plugin, self.settings.clone(), resume, surroundings));
+        let surroundings = Surroundings {
+            store: store_of_task,
+            clock,
+            stop: stop.clone(),
+            ending: stop.clone(),
+            settled: CancellationToken::new(),
+            health: shown,
+            look: Arc::clone(&look),
+        };
+        let task = tokio::spawn(run(plugin, None, self.settings.clone(), resume, surroundings));
         Run { _still: StillTime::new(), store, writer, called, prepares, stop, task, unfinished, health, look }
     }
 }

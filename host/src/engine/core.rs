@@ -18,8 +18,10 @@ use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
 mod alerting;
+mod reroute;
 
 use alerting::Firing;
+pub use reroute::Rerouted;
 
 /// A route's clock while it runs.
 #[derive(Clone, Copy, Debug)]
@@ -158,12 +160,7 @@ impl Core {
                 self.clocks.insert(route, Running { started: running.started.min(now), rings: at + left });
             }
         }
-        let indexes: Vec<RouteIndex> = self.routes.iter().map(|(index, _)| index).collect();
-        for route in indexes {
-            if self.windows.has_route(route) && !self.clocks.contains_key(&route) {
-                self.start_clock(route, now, at);
-            }
-        }
+        self.start_missing_clocks(now, at);
         restored
     }
 
@@ -188,11 +185,7 @@ impl Core {
             None => Some(Box::new(window)),
         };
         if let Some(window) = refused {
-            let (opened, resolved) = (window.opened, window.resolved);
-            let group = window.close(saved.route.into(), opened, now, Reason::Time);
-            let over = resolved.map(|at| alerting::over(&group, at));
-            self.closed.push(Closed { row: saved.row, added: 0, group });
-            self.closed.extend(over);
+            self.close_left_over(*window, saved.route.into(), now);
         }
     }
 

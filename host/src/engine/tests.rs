@@ -20,6 +20,7 @@ mod clock;
 mod ids;
 mod numbered;
 mod overflow;
+mod reroute;
 
 const NOON: u64 = 1_700_000_000_000;
 
@@ -48,6 +49,15 @@ fn entry(text: &str, count: u64) -> Entry {
     Entry { message, count, first_seen: NOON, last_seen: NOON }
 }
 
+fn routing(route: &config::Route) -> (Routes, Routing) {
+    let routes = Routes::new(route);
+    let mut routing = Routing::new(&routes.root().senders);
+    for (_, route) in routes.iter() {
+        routing.add(route.id.clone(), route.senders.clone());
+    }
+    (routes, routing)
+}
+
 /// Keeps tokio from moving the paused clock by itself whenever all tasks wait for the store's thread.
 struct StillTime {
     _held: std::sync::mpsc::SyncSender<()>,
@@ -67,6 +77,7 @@ struct Rig {
     store: Store,
     running: store::Running,
     batches: mpsc::Sender<Batch>,
+    reroutes: mpsc::Sender<Reroute>,
     engine: tokio::task::JoinHandle<Result<(), Stopped>>,
     restored: Restored,
     clock: Clock,
@@ -91,11 +102,7 @@ impl Rig {
         settings: &store::Settings,
         groups: impl Into<crate::group::Limits>,
     ) -> Self {
-        let routes = Routes::new(route);
-        let mut routing = Routing::new(&routes.root().senders);
-        for (_, route) in routes.iter() {
-            routing.add(route.id.clone(), route.senders.clone());
-        }
+        let (routes, routing) = routing(route);
         let senders = ["console".to_owned(), "hook".to_owned()];
         let (store, running, mut recovered) =
             store::open(settings, &routing, &senders, clock.clone()).expect("the store opens");
@@ -104,8 +111,9 @@ impl Rig {
         let alerts = std::mem::take(&mut recovered.alerts);
         core.restore_alerts(crate::alerts::Alerts::default(), alerts, clock.now(), clock.instant());
         let (batches, receiver) = mpsc::channel(16);
-        let engine = tokio::spawn(run(core, store.clone(), receiver, clock.clone()));
-        Self { _still: StillTime::new(), store, running, batches, engine, restored, clock }
+        let (reroutes, rerouted) = mpsc::channel(1);
+        let engine = tokio::spawn(run(core, store.clone(), receiver, rerouted, clock.clone()));
+        Self { _still: StillTime::new(), store, running, batches, reroutes, engine, restored, clock }
     }
 
     /// Sends entries and returns when they are acknowledged.

@@ -93,6 +93,8 @@ impl Reader<'_> {
             tokio::select! {
                 biased;
                 () = self.shared.stop.cancelled() => {}
+                // Others take what comes now, and what is there.
+                () = self.shared.listener.closing.cancelled() => return false,
                 readable = self.socket.readable() => return is_open(readable),
             }
         }

@@ -5,10 +5,12 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
 
 use super::datagram::Datagrams;
 use super::door::Door;
@@ -18,8 +20,10 @@ use crate::limits;
 
 /// One port and its rules.
 pub struct Listener {
-    /// Where connections come from.
-    pub socket: Bound,
+    /// Where connections come from. Shared, because it outlives the rules that others replace.
+    pub socket: Arc<Bound>,
+    /// Cancelled when others take what comes in there: nothing new is accepted by these rules.
+    pub closing: CancellationToken,
     /// What is spoken there.
     pub protocol: Protocol,
     /// TLS, unless the bytes are plain.
@@ -39,7 +43,8 @@ impl Listener {
     #[must_use]
     pub fn plain(socket: Bound) -> Self {
         Self {
-            socket,
+            socket: Arc::new(socket),
+            closing: CancellationToken::new(),
             protocol: Protocol::Auto,
             tls: None,
             door: Door::default(),

@@ -99,6 +99,11 @@ impl<T> Learned<T> {
         list
     }
 
+    /// What all numbers stand for.
+    pub fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
+        self.origins.values_mut().flat_map(|(_, list)| list)
+    }
+
     /// Forgets the origins that are gone.
     pub fn forget_gone(&mut self) {
         self.origins.retain(|_, (origin, _)| origin.strong_count() > 0);

@@ -56,7 +56,10 @@ pub enum Unfit {
         function: &'static str,
     },
     /// It is made for another version of the contract.
-    #[error("it wants {found}, this mag serves {interface}@{version}")]
+    #[error(
+        "it is made for another contract, {found}, and this mag serves {interface}@{version}: take a mag that serves it, or \
+         build the plugin for this one"
+    )]
     WrongVersion {
         /// As it is exported.
         found: String,
@@ -65,6 +68,9 @@ pub enum Unfit {
         /// The version this host serves.
         version: &'static str,
     },
+    /// It needs something of a later contract.
+    #[error("it needs {0} of a newer contract, which this mag does not serve: take a newer mag")]
+    Newer(String),
     /// It needs something that nobody serves.
     #[error("it imports {0}, which this mag does not serve")]
     UnknownImport(String),
@@ -100,6 +106,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<(), Unfit> {
     let export = surface.export()?;
     functions(&types, export)?;
     match surface.imports.into_iter().find(|name| !is_served(name, &types)) {
+        Some(newer) if newer.starts_with(contract::PACKAGE) => Err(Unfit::Newer(newer)),
         Some(unknown) => Err(Unfit::UnknownImport(unknown)),
         None => Ok(()),
     }

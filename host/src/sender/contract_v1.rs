@@ -18,7 +18,7 @@ use crate::message::{self, Reason};
 mod bindings {
     #![allow(missing_docs, unused_qualifications, unreachable_pub, clippy::all, reason = "generated from the contract")]
     wasmtime::component::bindgen!({
-        path: "../plugin-sdk/wit",
+        path: "../plugin-sdk/wit/1.0.0",
         world: "mag:sender/plugin",
         exports: { default: async },
     });
@@ -26,6 +26,8 @@ mod bindings {
 
 use bindings::mag::sender::types as wit;
 
+/// How the names of the contract's interfaces begin; a host of 1.0.0 serves none of them.
+pub(super) const PACKAGE: &str = "mag:sender/";
 /// The interface that a component must export…
 pub(super) const INTERFACE: &str = "mag:sender/sender";
 /// …in this version, or a later one that is compatible…

@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::Digest as _;
 
 use super::component::{self, Unfit};
 use super::mail::Mailer;
 use super::secrets::Secrets;
-use super::{bundled, secrets, text};
-use crate::config::{self, LiveSecret, Values};
+use super::{ComponentHash, bundled, secrets, text};
+use crate::config::{self, LiveSecret, Locked, Sha256, Values};
 use crate::egress::{Grants, Origin, OriginError};
 use crate::limits;
 
@@ -38,6 +39,19 @@ pub enum LoadReason {
         plugin: String,
         /// Why.
         unfit: Unfit,
+    },
+    /// The file is not the one that the config names by its hash.
+    #[error(
+        "plugin {plugin} is not the file that is pinned: its sha256 is {found}, the config wants {pinned}: put that file \
+         back, or write the new hash there if you trust this one"
+    )]
+    Pinned {
+        /// As typed.
+        plugin: String,
+        /// What the config says.
+        pinned: Sha256,
+        /// What it is.
+        found: Sha256,
     },
     /// No such bundled plugin.
     #[error("there is no bundled plugin {name}; there are {known}, and paths like ./my.wasm")]
@@ -93,6 +107,11 @@ pub(super) struct Profile {
     /// Its standard output is mag's.
     pub(super) prints: bool,
     pub(super) bytes: Cow<'static, [u8]>,
+    pub(super) hash: ComponentHash,
+    /// Of a plugin that is a file.
+    pub(super) sha256: Option<Sha256>,
+    /// What a person accepted of it.
+    pub(super) locked: Option<Locked>,
     /// The JSON that every call gets.
     pub(super) config: String,
     pub(super) secrets: Arc<Secrets>,
@@ -106,7 +125,8 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn load(sender: &config::Sender, values: &Values) -> Result<Self, LoadReason> {
-        let (plugin, bytes, bundled) = component_of(&sender.plugin)?;
+        let Component { plugin, bytes, sha256 } = component_of(&sender.plugin, sender.pin)?;
+        let bundled = sha256.is_none();
         let secrets =
             Secrets::new(sender, values).map_err(|(name, origin)| LoadReason::SecretOrigin { name, origin })?;
         let config = secrets
@@ -121,6 +141,9 @@ impl Profile {
             prints: bundled && plugin == "console",
             plugin,
             bundled,
+            sha256,
+            locked: sender.locked.clone(),
+            hash: *blake3::hash(&bytes).as_bytes(),
             bytes,
             config,
             grants: grants(sender, &secrets)?,
@@ -143,20 +166,34 @@ impl Profile {
     }
 }
 
-fn component_of(plugin: &config::Plugin) -> Result<(String, Cow<'static, [u8]>, bool), LoadReason> {
-    let (name, bytes, bundled) = match plugin {
+/// A component that fits.
+struct Component {
+    /// As it is shown.
+    plugin: String,
+    bytes: Cow<'static, [u8]>,
+    /// Only of a file: what is bundled is as trusted as mag itself.
+    sha256: Option<Sha256>,
+}
+
+fn component_of(plugin: &config::Plugin, pin: Option<Sha256>) -> Result<Component, LoadReason> {
+    let (plugin, bytes, is_file) = match plugin {
         config::Plugin::Bundled(name) => {
             let found = bundled::find(name);
             let missing = || LoadReason::NotBundled { name: name.clone(), known: bundled::names() };
-            (name.clone(), Ok(Cow::Borrowed(found.ok_or_else(missing)?)), true)
+            (name.clone(), Ok(Cow::Borrowed(found.ok_or_else(missing)?)), false)
         }
-        config::Plugin::Path(path) => (path.display().to_string(), component::read(path), false),
+        config::Plugin::Path(path) => (path.display().to_string(), component::read(path), true),
     };
-    let checked = bytes.and_then(|bytes| component::inspect(&bytes).map(|()| bytes));
-    match checked {
-        Ok(bytes) => Ok((name, bytes, bundled)),
-        Err(unfit) => Err(LoadReason::Unfit { plugin: name, unfit }),
+    let unfit = |unfit| LoadReason::Unfit { plugin: plugin.clone(), unfit };
+    let bytes = bytes.map_err(unfit)?;
+    let sha256 = is_file.then(|| Sha256(sha2::Sha256::digest(&bytes).into()));
+    if let (Some(pinned), Some(found)) = (pin, sha256)
+        && pinned != found
+    {
+        return Err(LoadReason::Pinned { plugin, pinned, found });
     }
+    component::inspect(&bytes).map_err(unfit)?;
+    Ok(Component { plugin, bytes, sha256 })
 }
 
 /// The origins that the operator gave: those in `allow`, every string of the config that is a URL, and secrets that are.

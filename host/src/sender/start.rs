@@ -1,5 +1,6 @@
 //! From a loaded sender to one that runs: compile, ask what it is, let it check its config, settle what it may reach.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -12,7 +13,8 @@ use super::hooks::{Note, Reach};
 use super::load::Profile;
 use super::secrets::Wire;
 use super::started::{Parts, Started, last_words};
-use super::{Runtime, Sender, text};
+use super::{Host, Runtime, Sender, text};
+use crate::config::Sha256;
 use crate::egress::{Client, Grants, Origin};
 use crate::limits;
 
@@ -38,6 +40,9 @@ pub enum StartError {
         /// The sender's name.
         sender: String,
     },
+    /// The plugin is another one than a person accepted, and asks for more.
+    #[error(transparent)]
+    NotAccepted(Box<NotAccepted>),
     /// The plugin wants origins that nobody granted.
     #[error("{}", refused_line(sender, origins))]
     Refused {
@@ -46,6 +51,26 @@ pub enum StartError {
         /// At least one.
         origins: Vec<String>,
     },
+}
+
+/// A plugin that is another one than a person accepted, and asks for more.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "sender {sender}: its plugin {plugin} is another file than mag.lock says, and asks for more: {}: look at it, then \
+     accept it with `mag sender lock` (sha256 {found}, was {accepted})",
+    more.join(", ")
+)]
+pub struct NotAccepted {
+    /// The sender's name.
+    pub sender: String,
+    /// The plugin's path.
+    pub plugin: String,
+    /// The origins that it did not ask for before; at least one.
+    pub more: Vec<String>,
+    /// The file that was accepted.
+    pub accepted: Sha256,
+    /// The one that is there.
+    pub found: Sha256,
 }
 
 fn mistakes_line(sender: &str, mistakes: &[ConfigMistake]) -> String {
@@ -78,11 +103,12 @@ impl Sender {
         let mut mistakes = secret_mistakes(&profile, &manifest);
         match self.validate(&plugin, &manifest).await? {
             Ok(wanted) if mistakes.is_empty() => {
-                let grants = self.grants(&manifest, wanted)?;
+                let (grants, asked) = self.grants(&manifest, wanted)?;
+                self.check_lock(&asked)?;
                 let client = Client::new(grants).answered_by(runtime.double.clone());
                 let wire = Wire::new(Arc::clone(&profile.secrets), &manifest.secrets);
                 let reach = Arc::new(Reach { client, wire, mailer: profile.mailer() });
-                Ok(Started::new(Parts { runtime, profile, plugin, manifest, reach }))
+                Ok(Started::new(Parts { runtime, profile, plugin, manifest, asked, reach }))
             }
             Ok(_) => Err(StartError::Config { sender: profile.name.clone(), mistakes }),
             Err(found) => {
@@ -143,15 +169,37 @@ impl Sender {
         ConfigMistake { pointer: clean(&mistake.pointer), message: clean(&mistake.message) }
     }
 
-    /// What the operator typed, and for bundled plugins what they declare; others may not declare anything.
-    fn grants(&self, manifest: &Manifest, wanted: Vec<String>) -> Result<Grants, StartError> {
+    /// A plugin that is another file than a person accepted may not ask for more than that one did.
+    fn check_lock(&self, asked: &[String]) -> Result<(), StartError> {
+        let (sender, plugin) = (self.profile.name.clone(), self.profile.plugin.clone());
+        let (Some(locked), Some(found)) = (&self.profile.locked, self.profile.sha256) else { return Ok(()) };
+        if locked.sha256 == found {
+            return Ok(());
+        }
+        let more: Vec<String> = asked.iter().filter(|origin| !locked.origins.contains(origin)).cloned().collect();
+        if more.is_empty() {
+            tracing::info!(
+                "sender {sender}: its plugin {plugin} is another file than mag.lock says, and asks for nothing more: \
+                 `mag sender lock` takes note of it"
+            );
+            return Ok(());
+        }
+        let refused = NotAccepted { sender, plugin, more, accepted: locked.sha256, found };
+        Err(StartError::NotAccepted(Box::new(refused)))
+    }
+
+    /// What the operator typed, and for bundled plugins what they declare; others may not declare anything. Beside it what
+    /// was asked for, sorted.
+    fn grants(&self, manifest: &Manifest, wanted: Vec<String>) -> Result<(Grants, Vec<String>), StartError> {
         let mut grants = self.profile.grants.clone();
+        let mut asked = BTreeSet::new();
         let mut refused = Vec::new();
         for text in wanted {
             let origin = Origin::parse(&text).map_err(|error| {
                 let said = format!("{}: it wants to reach `{text}`: {error}", Fault::InvalidOutput.code());
                 StartError::Plugin(self.profile.wrap(Some(&manifest.version), &said))
             })?;
+            asked.insert(origin.to_string());
             if self.profile.bundled {
                 grants.declared(origin);
             } else if !grants.permits(&origin) {
@@ -159,7 +207,7 @@ impl Sender {
             }
         }
         if refused.is_empty() {
-            return Ok(grants);
+            return Ok((grants, asked.into_iter().collect()));
         }
         Err(StartError::Refused { sender: self.profile.name.clone(), origins: refused })
     }
@@ -180,13 +228,23 @@ fn secret_mistakes(profile: &Profile, manifest: &Manifest) -> Vec<ConfigMistake>
     missing.chain(in_vain).collect()
 }
 
+impl Host {
+    /// Frees the code of plugins that no sender runs any more.
+    pub fn forget_unused(&self) {
+        let mut compiled = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever compiles holds the cell, whoever runs the plugin holds what is in it.
+        compiled.retain(|_, cell| {
+            Arc::strong_count(cell) > 1 || cell.get().is_some_and(|plugin| Arc::strong_count(plugin) > 1)
+        });
+    }
+}
+
 impl Runtime {
     /// The compiled plugin; whoever asks first compiles, the others wait for it.
     async fn compiled(self: &Arc<Self>, profile: &Arc<Profile>) -> Result<Arc<Plugin>, StartError> {
-        let hash = *blake3::hash(&profile.bytes).as_bytes();
         let cell = {
             let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(compiled.entry(hash).or_insert_with(|| Arc::new(OnceCell::new())))
+            Arc::clone(compiled.entry(profile.hash).or_insert_with(|| Arc::new(OnceCell::new())))
         };
         let made = cell.get_or_try_init(|| async {
             let (runtime, theirs) = (Arc::clone(self), Arc::clone(profile));

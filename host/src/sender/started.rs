@@ -10,6 +10,7 @@ use super::hooks::{Note, Reach};
 use super::load::Profile;
 use super::output::{Capture, log_lines};
 use super::{Runtime, text};
+use crate::config::Sha256;
 use crate::limits;
 use crate::message::Notification;
 
@@ -25,6 +26,7 @@ pub(super) struct Parts {
     pub(super) profile: Arc<Profile>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) manifest: Manifest,
+    pub(super) asked: Vec<String>,
     pub(super) reach: Arc<Reach>,
 }
 
@@ -39,10 +41,28 @@ impl Started {
         Self(Arc::new(parts))
     }
 
+    /// The sender's name in `mag.toml`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.profile.name
+    }
+
     /// What the plugin says of itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest
+    }
+
+    /// The hash of the plugin's file; `None` for a bundled one.
+    #[must_use]
+    pub fn sha256(&self) -> Option<Sha256> {
+        self.0.profile.sha256
+    }
+
+    /// The origins that the plugin asked for with its config, sorted.
+    #[must_use]
+    pub fn asked(&self) -> &[String] {
+        &self.0.asked
     }
 
     /// The origins that this sender may reach.

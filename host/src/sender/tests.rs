@@ -1,6 +1,7 @@
 //! Whole senders: hostile guests made on the spot, and the bundled ones.
 
 pub(super) mod guests;
+mod kept;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -60,6 +61,8 @@ fn sender(plugin: Plugin) -> config::Sender {
     config::Sender {
         name: "team".to_owned(),
         plugin,
+        pin: None,
+        locked: None,
         config: json!({}),
         secrets: BTreeMap::new(),
         timeout: Duration::from_secs(30),

@@ -183,6 +183,15 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<Delivery>> {
     ids.iter().map(|id| read(conn, id)).collect()
 }
 
+/// The same of one sender, while mag runs: nothing of it is being sent any more.
+pub(super) fn load_of(conn: &Connection, sender: &str) -> Result<Vec<Delivery>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT id FROM deliveries WHERE sender = ?1 AND finished IS NULL AND state <> 'queued' ORDER BY id",
+    )?;
+    let ids: Vec<String> = statement.query_map([sender], |row| row.get(0))?.collect::<Result<_>>()?;
+    ids.iter().map(|id| read(conn, id)).collect()
+}
+
 fn read(conn: &Connection, id: &str) -> Result<Delivery> {
     let mut delivery = conn
         .prepare_cached(

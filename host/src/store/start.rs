@@ -1,4 +1,4 @@
-//! What a start does with a file that a former run left: routes and senders that came, changed or went.
+//! What a start, or a new config in a running mag, does with the file: routes and senders that came, changed or went.
 //!
 //! All of it is one transaction: either the file fits the config afterwards, or it is as it was.
 
@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::ids::Memory;
 
 /// Twice the minute that a destination's budget is promised for, so that no rounding can lose an attempt.
-const BUDGET_MILLIS: u64 = 120_000;
+pub(super) const BUDGET_MILLIS: u64 = 120_000;
 
 /// Fits the file to the routes and senders of the config and reads what goes on.
 pub(super) fn recover(
@@ -25,20 +25,11 @@ pub(super) fn recover(
 ) -> Result<(Routing, Recovered)> {
     let now = clock.now();
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let former = former_routes(&transaction)?;
-    let open = open_by_route(&transaction)?;
-    let routing = with_gone_routes(config, &open, &former, known);
-    for (route, senders) in routing.iter() {
-        fit_ledger(&transaction, route, senders, open.get(route).copied().unwrap_or(0))?;
-        write_route(&transaction, route, senders)?;
-    }
-    for route in former.keys().filter(|route| !routing.knows(route)) {
-        transaction.execute("DELETE FROM routes WHERE route = ?1", [route])?;
-    }
+    let routing = fit(&transaction, config, known)?;
     let mut moves = ledger::Moves::default();
     let mut buried = 0;
     for sender in senders_with_work(&transaction)?.iter().filter(|sender| !known.contains(sender)) {
-        buried += bury::bury(&transaction, sender, now, &mut moves)?;
+        buried += bury::bury(&transaction, sender, now, u64::MAX, &mut moves)?;
     }
     moves.write(&transaction)?;
     // The store's own number; a copy that `mag store backup` makes has none, and gets one when it is gone on with.
@@ -62,6 +53,21 @@ pub(super) fn recover(
         alerts: alerts::load(conn)?,
     };
     Ok((routing, recovered))
+}
+
+/// Fits routes and ledger to the config; what goes on is told to whom the answer says.
+pub(super) fn fit(conn: &Connection, config: &Routing, known: &[String]) -> Result<Routing> {
+    let former = former_routes(conn)?;
+    let open = open_by_route(conn)?;
+    let routing = with_gone_routes(config, &open, &former, known);
+    for (route, senders) in routing.iter() {
+        fit_ledger(conn, route, senders, open.get(route).copied().unwrap_or(0))?;
+        write_route(conn, route, senders)?;
+    }
+    for route in former.keys().filter(|route| !routing.knows(route)) {
+        conn.execute("DELETE FROM routes WHERE route = ?1", [route])?;
+    }
+    Ok(routing)
 }
 
 fn former_routes(conn: &Connection) -> Result<BTreeMap<String, Vec<String>>> {

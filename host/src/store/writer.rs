@@ -22,8 +22,8 @@ use super::wal::Growth;
 use super::windows::Books;
 use super::{
     Attempted, Changes, Committed, Delivery, Escalation, Freeze, LetterError, Moved, Routing, SilenceError,
-    SilenceWish, Trimmed, Trouble, deliveries, escalate, freeze, is_busy, letters, silences, start, tested, trim,
-    windows,
+    SilenceWish, Trimmed, Trouble, bury, deliveries, escalate, freeze, is_busy, ledger, letters, silences, start,
+    tested, trim, windows,
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
@@ -53,6 +53,10 @@ pub(super) enum Command {
     Look(Box<dyn FnOnce(&Connection) + Send>),
     /// Another sender shall tell what this one cannot.
     Escalate { escalation: Escalation, done: oneshot::Sender<usize> },
+    /// The config has other routes or senders now; answered with the messages that each route ever took in.
+    Refit { routing: Routing, known: Vec<String>, done: oneshot::Sender<Vec<(String, u64)>> },
+    /// A sender is gone, and so is what it was doing: some of what is left goes to the dead letters.
+    Bury { sender: String, done: oneshot::Sender<u64> },
     /// Forget what was told before then.
     Trim { before: Millis, done: oneshot::Sender<Trimmed> },
 }
@@ -95,6 +99,22 @@ pub(super) struct Writer {
     pub(super) log_growth: Growth,
 }
 
+/// What counts from a commit on.
+struct Refit {
+    routing: Routing,
+    known: HashSet<String>,
+    /// Messages that each route ever took in.
+    accepted: Vec<(String, u64)>,
+}
+
+impl Refit {
+    /// Fits the file to these routes and senders.
+    fn to(conn: &Connection, routing: &Routing, known: &[String]) -> rusqlite::Result<Self> {
+        let routing = start::fit(conn, routing, known)?;
+        Ok(Self { routing, known: known.iter().cloned().collect(), accepted: ledger::accepted(conn)? })
+    }
+}
+
 /// What a transaction did, kept apart until it is committed.
 #[derive(Default)]
 pub(super) struct Effects {
@@ -103,6 +123,9 @@ pub(super) struct Effects {
     frozen: Vec<Delivery>,
     /// Of each wish to trim, in the order of the batch.
     trimmed: VecDeque<Trimmed>,
+    refit: Option<Refit>,
+    /// Of each burial, in the order of the batch.
+    buried: VecDeque<u64>,
     /// What a person decided, in the order of the batch.
     letters: VecDeque<Result<Moved, LetterError>>,
     tests: VecDeque<Result<String, LetterError>>,
@@ -271,13 +294,8 @@ impl Writer {
                     let (moves, room, silences) = (&mut moves, &mut room, &silences);
                     let mut books = Books { routing: &self.routing, moves, room, silences };
                     woken.extend(windows::apply(&transaction, changes, &mut books)?);
-                    match &changes.sweep {
-                        Some(part) if part.whole => {
-                            sweeping.remove(&part.number);
-                            woken.extend(self.armed.keys().cloned());
-                        }
-                        Some(part) => drop(sweeping.insert(part.number)),
-                        None => {}
+                    if note_sweep(changes, &mut sweeping) {
+                        woken.extend(self.armed.keys().cloned());
                     }
                 }
                 Command::Arm { freeze, .. } => woken.push(freeze.sender.clone()),
@@ -304,6 +322,13 @@ impl Writer {
                 }
                 // Done before.
                 Command::Look(_) => {}
+                Command::Refit { routing, known, .. } => effects.refit = Some(Refit::to(&transaction, routing, known)?),
+                // One that came back goes on with it.
+                Command::Bury { sender, .. } if self.known.contains(sender) => effects.buried.push_back(0),
+                Command::Bury { sender, .. } => {
+                    effects.buried.push_back(bury::bury(&transaction, sender, now, limits::BURIED, &mut moves)?);
+                    room.taken_from(sender);
+                }
                 Command::Trim { before, .. } => {
                     tested::drop_late(&transaction, None, now)?;
                     effects.trimmed.push_back(trim::step(&transaction, *before, self.trim, &mut trimming)?);
@@ -350,6 +375,15 @@ impl Writer {
                     effects.silences.pop_front().is_some_and(|done_with| done.send(done_with).is_err())
                 }
                 Command::Test { done, .. } => effects.tests.pop_front().is_some_and(|id| done.send(id).is_err()),
+                Command::Refit { done, .. } => {
+                    effects.refit.take().is_some_and(|Refit { routing, known, accepted }| {
+                        (self.routing, self.known) = (routing, known);
+                        done.send(accepted).is_err()
+                    })
+                }
+                Command::Bury { done, .. } => {
+                    effects.buried.pop_front().is_some_and(|buried| done.send(buried).is_err())
+                }
                 Command::Trim { done, .. } => {
                     let trimmed = effects.trimmed.pop_front().unwrap_or_default();
                     self.metrics.trimmed.inc_by(trimmed.forgot as u64);
@@ -362,6 +396,17 @@ impl Writer {
             }
         }
     }
+}
+
+/// Takes note of a part of a sweep; says whether it is the last one, with which all are woken.
+fn note_sweep(changes: &Changes, sweeping: &mut HashSet<u64>) -> bool {
+    let Some(part) = &changes.sweep else { return false };
+    if part.whole {
+        sweeping.remove(&part.number);
+    } else {
+        sweeping.insert(part.number);
+    }
+    part.whole
 }
 
 /// Between two tries while somebody else holds the file.

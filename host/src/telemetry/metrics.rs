@@ -26,6 +26,14 @@ impl Name {
 pub const BUILD: Name = Name("mag_build", "The version of mag, always 1");
 /// As every Prometheus client names it.
 pub const PROCESS_START: Name = Name("process_start_time_seconds", "When this mag started, Unix time");
+/// Of the last try.
+pub const RELOADED: Name = Name(
+    "mag_config_last_reload_successful",
+    "1 when mag runs with the newest config that it was told to load, 0 when that one was refused",
+);
+/// Of the one that counts.
+pub const LOADED_AT: Name =
+    Name("mag_config_last_reload_success_timestamp_seconds", "Since when mag runs with its config, Unix time");
 /// Per messages taken.
 pub const MESSAGES: Name = Name("mag_messages_accepted", "Messages taken in, each as often as it says it happened");
 /// Of the classic protocol.
@@ -109,9 +117,11 @@ pub const STORE_BYTES: Name = Name("mag_store_bytes", "Size of the store's file"
 pub const WAL_BYTES: Name = Name("mag_store_wal_bytes", "Size of the store's write-ahead log");
 
 /// Every name, for whoever documents or checks them.
-pub const ALL: [Name; 32] = [
+pub const ALL: [Name; 34] = [
     BUILD,
     PROCESS_START,
+    RELOADED,
+    LOADED_AT,
     MESSAGES,
     PARTIAL,
     TRUNCATED,

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::{Loaded, LoadedReport};
 use super::{At, LetterReport};
 use crate::deliver::Health;
 use crate::message::Millis;
@@ -33,6 +34,9 @@ pub struct Status {
     pub ledger: Vec<AccountReport>,
     /// What comes in; only of a running mag.
     pub intake: Option<Intake>,
+    /// The config that mag runs with; only of a running mag.
+    #[serde(default)]
+    pub config: Option<LoadedReport>,
     /// The store's file.
     pub store: StoreSize,
 }
@@ -163,6 +167,7 @@ pub(in crate::admin) struct Live {
     /// How each sender of the config is doing, and the word for it.
     pub(in crate::admin) health: BTreeMap<String, (Health, &'static str)>,
     pub(in crate::admin) intake: Intake,
+    pub(in crate::admin) loaded: Loaded,
 }
 
 impl Status {
@@ -195,6 +200,7 @@ impl Status {
             senders,
             recent: overview.recent.into_iter().map(LetterReport::from).collect(),
             ledger: overview.accounts.into_iter().map(AccountReport::from).collect(),
+            config: live.as_ref().map(|live| live.loaded.clone().into()),
             intake: live.map(|live| live.intake),
             store: StoreSize { commit: overview.commit, ..store },
         }

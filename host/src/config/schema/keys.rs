@@ -1,6 +1,6 @@
 //! Every key of `mag.toml`, section by section: the first one is the file itself.
 
-use super::Kind::{Count, Duration, Free, Many, Named, One, Size, Text, TextTable, Texts, Truth, Word};
+use super::Kind::{Count, Duration, Free, Many, Named, One, Size, Text, TextOr, TextTable, Texts, Truth, Word};
 use super::{Key, Section, key};
 
 const fn section(name: &'static str, keys: &'static [Key]) -> Section {
@@ -16,6 +16,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("route", ROUTE),
     section("child", CHILD),
     section("sender", SENDER),
+    section("plugin", PLUGIN),
     section("smtp", SMTP),
     Section { name: "sender_secret", keys: SENDER_SECRET, one_of: SECRET_SOURCES },
     Section { name: "secret", keys: SECRET, one_of: SECRET_SOURCES },
@@ -24,6 +25,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("limits", LIMITS),
     section("alerts", ALERTS),
     section("log", LOG),
+    section("reload", RELOAD),
 ];
 
 const FILE: &[Key] = &[
@@ -36,6 +38,7 @@ const FILE: &[Key] = &[
     key("limits", One("limits"), "Bounds"),
     key("alerts", One("alerts"), "Alerts of Prometheus and other clients of Alertmanager's API"),
     key("log", One("log"), "How mag speaks about itself, on standard error"),
+    key("reload", One("reload"), "When a running mag reads this file again by itself"),
 ];
 
 const LISTEN: &[Key] = &[
@@ -109,7 +112,12 @@ const CHILD: &[Key] = &[
 ];
 
 const SENDER: &[Key] = &[
-    key("plugin", Text, "console, slack, email, webhook, or the path of a component: \"./my.wasm\"").required(),
+    key(
+        "plugin",
+        TextOr("plugin"),
+        "console, slack, email, webhook, the path of a component: \"./my.wasm\", or a path and the hash of its file",
+    )
+    .required(),
     key("config", Free, "What the plugin wants; `mag check` knows. ${secret:NAME} stands for a secret"),
     key("secrets", Named("sender_secret"), "Values that the plugin never sees, by name"),
     key("timeout", Duration, "One attempt, at most 60s").or(r#""10s""#),
@@ -130,6 +138,11 @@ const SENDER: &[Key] = &[
     key("allow_private", Truth, "Whether it may reach private addresses behind names that were not typed here")
         .or("false"),
     key("smtp", One("smtp"), "The server for a plugin that sends mail"),
+];
+
+const PLUGIN: &[Key] = &[
+    key("path", Text, "The path of a component").required(),
+    key("sha256", Text, "The hash that its file must have, as sha256sum prints it").required(),
 ];
 
 const SMTP: &[Key] = &[
@@ -211,3 +224,10 @@ const LOG: &[Key] = &[
     key("format", Word(&["text", "json"]), "For people or for programs").or(r#""text""#),
     key("level", Text, "error, warn, info, debug or trace").or(r#""info""#),
 ];
+
+const RELOAD: &[Key] = &[key(
+    "watch",
+    Truth,
+    "Whether it does so when this file or a plugin's file changes; else `mag reload` or SIGHUP says when",
+)
+.or("false")];

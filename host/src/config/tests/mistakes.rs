@@ -154,7 +154,7 @@ fn unknown_keys() {
             mag.toml:2:2: error: unknown key `stor`, did you mean `store`?
             [stor]
              ^
-            mag.toml:3:2: error: unknown key `zzz`, expected one of listen, store, admin, route, senders, monitors, limits, alerts, log
+            mag.toml:3:2: error: unknown key `zzz`, expected one of listen, store, admin, route, senders, monitors, limits, alerts, log, reload
             [zzz]
              ^"#]],
     );

@@ -84,7 +84,7 @@ fn plugins_that_are_not_there() {
     check(
         "[senders.a]\nplugin = \"\"",
         &expect![[r#"
-        mag.toml:2:10: error: `plugin`: expected a bundled plugin or the path of one, found ""
+        mag.toml:2:10: error: `plugin`: expected a bundled plugin, the path of one, or { path = "./my.wasm", sha256 = "…" }, found ""
         plugin = ""
                  ^"#]],
     );

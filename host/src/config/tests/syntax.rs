@@ -44,7 +44,7 @@ fn broken_syntax_does_not_hide_other_mistakes() {
     check(
         "keep = 3\n[route]\nmax_messages = 3 4\n\n[store]\nkeep = { a = 1\n",
         &expect![[r#"
-            mag.toml:1:1: error: unknown key `keep`, expected one of listen, store, admin, route, senders, monitors, limits, alerts, log
+            mag.toml:1:1: error: unknown key `keep`, expected one of listen, store, admin, route, senders, monitors, limits, alerts, log, reload
             keep = 3
             ^
             mag.toml:3:16: error: expected a value, and a text needs quotes

@@ -281,7 +281,15 @@ async fn a_sender_that_does_not_start_at_all_is_told_by_its_fallback() {
     let (shown, health) = watch::channel(Health::default());
     let stop = CancellationToken::new();
     let (store, clock) = (run.store.clone(), setup.clock.clone());
-    let surroundings = Surroundings { store, clock, stop: stop.clone(), health: shown, look: Arc::default() };
+    let surroundings = Surroundings {
+        store,
+        clock,
+        stop: stop.clone(),
+        ending: stop.clone(),
+        settled: CancellationToken::new(),
+        health: shown,
+        look: Arc::default(),
+    };
     let fallback = Fallback { sender: "mail".to_owned(), after: MINUTE };
     let stranded = tokio::spawn(async move { stranded("hook", Some(fallback), "no such file", surroundings).await });
     run.settle().await;

@@ -112,7 +112,7 @@ impl Core {
     }
 
     /// An alert fires in its groups.
-    fn join(&mut self, message: &Message, starts: Millis) {
+    pub(super) fn join(&mut self, message: &Message, starts: Millis) {
         let mut taken = std::mem::take(&mut self.taken);
         self.routes.of(message, &mut taken);
         for index in &taken {

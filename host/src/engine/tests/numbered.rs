@@ -16,6 +16,10 @@ enum Step {
     },
     Ring,
     Commit,
+    /// The config has other routes.
+    Reroute {
+        number: usize,
+    },
     /// The origin is gone, and another one comes in its place.
     Forget {
         origin: usize,
@@ -28,6 +32,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(origin, messages, later)| Step::Count { origin, messages, later }),
         1 => Just(Step::Ring),
         2 => Just(Step::Commit),
+        1 => (0..3_usize).prop_map(|number| Step::Reroute { number }),
         1 => (0..3_usize).prop_map(|origin| Step::Forget { origin }),
     ]
 }
@@ -61,6 +66,15 @@ fn tree(max_messages: u64) -> config::Route {
     config::Route { routes: vec![twice, by_kind], ..root(max_messages) }
 }
 
+/// The same with a route less, and with one that groups in another way.
+fn other_trees(max_messages: u64) -> [config::Route; 3] {
+    let whole = tree(max_messages);
+    let without = config::Route { routes: whole.routes[1..].to_vec(), ..whole.clone() };
+    let mut otherwise = whole.clone();
+    otherwise.routes[1].group_by = vec![Field::Kind, Field::Source];
+    [whole, without, otherwise]
+}
+
 /// A core, what was told of it, and what the store knows of its windows.
 struct Side {
     core: Core,
@@ -88,6 +102,13 @@ impl Side {
                 self.told.push(closed.group);
             }
         }
+    }
+
+    fn reroute(&mut self, route: &config::Route, now: u64) {
+        self.commit();
+        let before = self.written.len();
+        let rerouted = self.core.reroute(Routes::new(route), &[], now, self.now);
+        assert_eq!(rerouted.kept + rerouted.closed, before as u64, "every open window goes on or closes");
     }
 
     fn ring(&mut self, now: u64) {
@@ -149,6 +170,10 @@ fn run(steps: Vec<Step>, max_messages: u64, groups: usize) {
                 numbered.core.count(counts, time, numbered.now);
             }
             Step::Ring => [&mut plain, &mut numbered].into_iter().for_each(|side| side.ring(time)),
+            Step::Reroute { number } => {
+                let route = &other_trees(max_messages)[number];
+                [&mut plain, &mut numbered].into_iter().for_each(|side| side.reroute(route, time));
+            }
             Step::Commit => [&mut plain, &mut numbered].into_iter().for_each(Side::commit),
             Step::Forget { origin } => {
                 numbers[origin] = Numbers::default();

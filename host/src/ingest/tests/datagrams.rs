@@ -29,7 +29,7 @@ async fn every_udp_datagram_is_a_message_of_its_sender_unless_it_names_a_host() 
     let Bound::Udp(socket) = &bound else { panic!("it is UDP") };
     let address = socket.local_addr().unwrap();
     let mag = start_as(settings(), |listener| {
-        listener.socket = bound;
+        listener.socket = bound.into();
         listener.labels = vec![("site".to_owned(), "eu".to_owned())];
     })
     .await;
@@ -62,7 +62,7 @@ async fn a_unix_socket_takes_datagrams_from_anybody_cuts_long_ones_and_reads_wha
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
     let taken = Bound::unix_datagram(&path).expect_err("somebody serves it");
     assert_eq!(taken.to_string(), "another process serves this socket");
-    let mag = start_as(Settings { line: 5, ..settings() }, |listener| listener.socket = bound).await;
+    let mag = start_as(Settings { line: 5, ..settings() }, |listener| listener.socket = bound.into()).await;
     let sender = UnixDatagram::unbound().unwrap();
     let long = format!("<13>app[7]: {}", "x".repeat(limits::SYSLOG_FRAME_BYTES));
     sender.send_to(long.as_bytes(), &path).await.unwrap();
@@ -85,7 +85,7 @@ async fn gelf(protocol: Protocol) -> (Mag, UdpSocket, std::net::SocketAddr) {
     let Bound::Udp(socket) = &bound else { panic!("it is UDP") };
     let address = socket.local_addr().unwrap();
     let mag = start_as(settings(), |listener| {
-        listener.socket = bound;
+        listener.socket = bound.into();
         listener.protocol = protocol;
     })
     .await;

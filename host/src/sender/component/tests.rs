@@ -53,7 +53,11 @@ fn a_component_for_another_version_says_which_it_wants() {
         "package mag:sender@2.0.0; interface sender { send: func(); } world foreign { export sender; }",
         r#"(module (func (export "mag:sender/sender@2.0.0#send")))"#,
     );
-    refused(&newer, "it wants mag:sender/sender@2.0.0, this mag serves mag:sender/sender@1.0.0");
+    refused(
+        &newer,
+        "it is made for another contract, mag:sender/sender@2.0.0, and this mag serves mag:sender/sender@1.0.0: take a mag that \
+         serves it, or build the plugin for this one",
+    );
 }
 
 #[test]
@@ -77,6 +81,15 @@ fn an_import_that_nobody_serves_is_named() {
         .concat();
     let core = format!(r#"(module (import "mag:sender/extra@1.0.0" "f" (func)) {exports})"#);
     let bytes = foreign(&wit, &core);
-    refused(&bytes, "it imports mag:sender/extra@1.0.0, which this mag does not serve");
-    assert!(matches!(inspect(&bytes), Err(Unfit::UnknownImport(_))));
+    refused(
+        &bytes,
+        "it needs mag:sender/extra@1.0.0 of a newer contract, which this mag does not serve: take a newer mag",
+    );
+    assert!(matches!(inspect(&bytes), Err(Unfit::Newer(_))));
+    let other = foreign(
+        &wit.replace("mag:sender@1.0.0; interface extra { f: func(); }", "mag:sender@1.0.0;")
+            .replace("import extra", "import a: func()"),
+        &core.replace(r#""mag:sender/extra@1.0.0" "f""#, r#""$root" "a""#),
+    );
+    refused(&other, "it imports a, which this mag does not serve");
 }

@@ -33,10 +33,18 @@ impl Guest {
 
     /// The component.
     pub(in crate::sender) fn build(&self) -> Vec<u8> {
-        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-sdk/wit");
+        let wit = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-sdk/wit/1.0.0");
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_dir(wit).unwrap();
         component(&resolve, package, "plugin", &self.text())
+    }
+
+    /// The same for a later contract that changes nothing of the records.
+    pub(in crate::sender) fn build_for(&self, version: &str) -> Vec<u8> {
+        let wit = include_str!("../../../../plugin-sdk/wit/1.0.0/sender.wit");
+        let mut resolve = Resolve::default();
+        let package = resolve.push_str("sender.wit", &wit.replace("@1.0.0", &format!("@{version}"))).unwrap();
+        component(&resolve, package, "plugin", &self.text().replace("@1.0.0", &format!("@{version}")))
     }
 
     fn text(&self) -> String {

@@ -1,0 +1,1 @@
+//! Nothing: the guests stand in `examples/`.
