@@ -24,6 +24,7 @@ use crate::deliver::health::State;
 use crate::ingest;
 use crate::limits;
 use crate::message::{Batch, Millis};
+use crate::sender::Host;
 use crate::store::{LookError, Store, Trouble};
 
 mod answer;
@@ -35,6 +36,7 @@ mod probe;
 mod reload;
 mod report;
 mod turns;
+mod usage;
 
 pub use reload::{Loaded, LoadedReport, Reload, Reloaded};
 pub use report::{
@@ -43,6 +45,7 @@ pub use report::{
 };
 use report::{Live, StoreSize};
 use turns::{Turn, Turns};
+pub use usage::{CallReport, LimitReport, UsageReport};
 
 /// What there is to look at.
 #[derive(Debug)]
@@ -59,6 +62,8 @@ pub struct Admin {
     pub loaded: watch::Receiver<Loaded>,
     /// …and the way to have it read again.
     pub reload: mpsc::Sender<Reload>,
+    /// What the calls of plugins use.
+    pub host: Host,
     /// The time for people.
     pub clock: Clock,
     /// When this mag started.

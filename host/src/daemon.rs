@@ -172,6 +172,7 @@ pub async fn run(
             senders: senders.watch(),
             loaded: shown.subscribe(),
             reload: reloads.0,
+            host: host.clone(),
             clock: clock.clone(),
             started: clock.now(),
             stopping: stop.clone(),

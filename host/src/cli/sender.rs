@@ -1,10 +1,11 @@
-//! `mag sender …`: what the config's senders are, and what a plugin makes of the contract.
+//! `mag sender …`: what the config's senders are, what a plugin is, asks for and uses, and what it makes of the contract.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod inspect;
 mod lock;
 mod test;
 
@@ -20,6 +21,8 @@ pub(super) enum SenderCommand {
     Lock,
     /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
     Test(test::TestArgs),
+    /// Says what a plugin is, what it asks for and gets, and what its last calls used of what they may
+    Inspect(inspect::InspectArgs),
 }
 
 /// Runs a command about senders.
@@ -28,6 +31,7 @@ pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
         SenderCommand::List => list(config),
         SenderCommand::Lock => lock::run(config),
         SenderCommand::Test(args) => test::run(args, config),
+        SenderCommand::Inspect(args) => inspect::run(args, config),
     }
 }
 

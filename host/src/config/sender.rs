@@ -13,7 +13,7 @@ use url::Url;
 use super::report::{did_you_mean, nearest};
 use super::secret::{self, SenderSecret};
 use super::typed::{File, NAME, Section, Value, is_name};
-use super::{Plugin, Rate, Sender, Sha256, duration, fallback, json, pin, smtp};
+use super::{Plugin, PluginLimits, Rate, Sender, Sha256, duration, fallback, json, pin, plugin_limits, smtp};
 
 /// One attempt, unless the file says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,9 +94,16 @@ impl Sender {
             allow: Vec::new(),
             allow_private: false,
             smtp: None,
+            limits: PluginLimits::default(),
             place: place.to_owned(),
         }
     }
+}
+
+/// Whether a plugin of this name is embedded in the binary.
+#[must_use]
+pub fn is_bundled(name: &str) -> bool {
+    BUNDLED.iter().any(|(bundled, _)| *bundled == name)
 }
 
 fn default_rate(plugin: &str) -> Option<Rate> {
@@ -134,6 +141,7 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     }
     sender.allow_private = section.take("allow_private").and_then(|value| value.bool()).unwrap_or(false);
     sender.smtp = smtp::read(section);
+    sender.limits = plugin_limits::read(section);
     (sender.plugin, sender.pin) = (plugin, pin);
     fits(&sender, section);
     sender

@@ -11,10 +11,11 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use super::component::{self, Unfit};
+use super::limit::{CallLimits, Calling};
 use super::mail::Mailer;
 use super::secrets::Secrets;
 use super::{ComponentHash, bundled, secrets, text};
-use crate::config::{self, LiveSecret, Locked, Sha256, Values};
+use crate::config::{self, LiveSecret, Locked, PluginLimits, Sha256, Values};
 use crate::egress::{Grants, Origin, OriginError};
 use crate::limits;
 
@@ -119,6 +120,7 @@ pub(super) struct Profile {
     pub(super) grants: Grants,
     pub(super) smtp: Option<(config::Smtp, Option<LiveSecret>)>,
     pub(super) timeout: Duration,
+    pub(super) limits: PluginLimits,
     /// Whether it keeps what it told up to date.
     pub(super) living: bool,
 }
@@ -150,8 +152,14 @@ impl Profile {
             secrets: Arc::new(secrets),
             smtp,
             timeout: sender.timeout,
+            limits: sender.limits,
             living: sender.living.is_some(),
         })
+    }
+
+    /// How far such a call may go.
+    pub(super) fn call_limits(&self, call: Calling) -> CallLimits {
+        CallLimits::new(call, self.limits, self.timeout)
     }
 
     pub(super) fn mailer(&self) -> Option<Mailer> {

@@ -1,6 +1,6 @@
 //! `mag sender lock`: a person accepts the plugins as they are; what they ask for is written to `mag.lock`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -61,7 +61,8 @@ async fn start(config: &Config) -> anyhow::Result<Vec<Started>> {
 fn locked(started: &Started) -> Option<Locked> {
     let manifest = started.manifest();
     let version = format!("{} {}", manifest.name, manifest.version);
-    Some(Locked { sha256: started.sha256()?, version, origins: started.asked().to_vec() })
+    let origins: BTreeSet<String> = started.asked().iter().map(|asked| asked.origin.clone()).collect();
+    Some(Locked { sha256: started.sha256()?, version, origins: origins.into_iter().collect() })
 }
 
 /// What a person accepts by this, in lines.

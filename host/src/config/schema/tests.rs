@@ -23,6 +23,7 @@ const HEADERS: [(&str, &str); 17] = [
         "smtp",
         "[senders.a]\nplugin = \"email\"\nsecrets.smtp_password = { env = \"X\" }\n[senders.a.smtp]\nurl = \"smtp://h\"\n",
     ),
+    ("sender_limits", "[senders.a]\nplugin = \"console\"\n[senders.a.limits]\n"),
     ("secret", SECRET),
     ("sender_secret", "[senders.a]\nplugin = \"console\"\n[senders.a.secrets.s]\nenv = \"X\"\n"),
     ("monitor", MONITOR),
@@ -70,6 +71,7 @@ fn the_readers_take_the_keys_that_the_schema_has_and_no_others() {
         let parts: Vec<&str> = header.trim_matches(['[', ']']).split('.').collect();
         let section = match parts.as_slice() {
             ["senders", _] => "sender",
+            ["senders", _, "limits"] => "sender_limits",
             ["monitors", _] => "monitor",
             ["route", "routes"] => "child",
             ["senders", _, "secrets", _] => "sender_secret",
