@@ -10,7 +10,24 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Each is the package `mag-plugin-NAME`.
-const BUNDLED: [&str; 4] = ["console", "email", "slack", "webhook"];
+const BUNDLED: &[&str] = &[
+    "console",
+    "discord",
+    "email",
+    "googlechat",
+    "matrix",
+    "mattermost",
+    "ntfy",
+    "pagerduty",
+    "pushover",
+    "rocketchat",
+    "slack",
+    "teams",
+    "telegram",
+    "twilio",
+    "webhook",
+    "zulip",
+];
 /// What they are compiled for.
 const TARGET: &str = "wasm32-wasip2";
 /// Their profile in the workspace's `Cargo.toml`.

@@ -43,6 +43,7 @@ mod black_box {
     mod reload;
     mod secrets;
     mod send;
+    mod senders;
     mod sentry;
     mod signals;
     mod slack;

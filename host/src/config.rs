@@ -212,7 +212,7 @@ pub struct Route {
 /// Which component a sender runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plugin {
-    /// Embedded in the binary: console, slack, email, webhook.
+    /// Embedded in the binary, by its name.
     Bundled(String),
     /// A file, resolved against the config file's folder.
     Path(PathBuf),

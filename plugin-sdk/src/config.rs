@@ -1,5 +1,6 @@
 //! Takes the config that the host gives apart: the operator's own part, typed, and the placeholders for secrets.
 
+mod checks;
 mod keys;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,8 @@ use serde_path_to_error::Segment;
 
 use crate::ConfigError;
 use keys::Unknown;
+
+pub use checks::Checks;
 
 /// Where the host puts the placeholders, beside the operator's own keys.
 const SECRETS_KEY: &str = "secrets";

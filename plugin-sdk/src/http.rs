@@ -4,12 +4,16 @@
 //! Nothing here follows a redirect, keeps a connection or tries twice: mag does what has to be done again.
 
 mod answer;
+mod form;
+mod said;
 mod secret;
 mod url;
 #[cfg(target_arch = "wasm32")]
 pub(crate) mod wasi;
 
 pub use answer::retry_after_ms;
+pub use form::{encode, with_query};
+pub use said::{Said, word};
 pub use secret::Encoding;
 pub use url::Url;
 

@@ -6,6 +6,8 @@ pub mod bindings;
 pub mod config;
 pub mod failure;
 pub mod http;
+pub mod layout;
+pub mod receipt;
 mod sender;
 mod stdout;
 pub mod tell;
@@ -32,4 +34,11 @@ pub fn delivered() -> Delivered {
 #[must_use]
 pub fn egress(origin: &str, method: &str, why: &str) -> Egress {
     Egress { origin: origin.to_owned(), methods: vec![method.to_owned()], why: why.to_owned() }
+}
+
+/// Sets a field of a JSON object; does nothing to any other value.
+pub fn set(object: &mut serde_json::Value, name: &str, value: serde_json::Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(name.to_owned(), value);
+    }
 }

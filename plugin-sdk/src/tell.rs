@@ -91,12 +91,23 @@ pub fn times(group: &Group) -> String {
 /// every message is told or counted. Lines longer than `max_chars` never fit: see [`shorten`].
 #[must_use]
 pub fn lines(notification: &Notification, max_chars: usize, line: impl Fn(&Group) -> String) -> Vec<String> {
-    let mut room = max_chars.saturating_sub(REST_CHARS);
+    lines_by(notification, max_chars, |line| line.chars().count(), line)
+}
+
+/// The same where a destination does not count in characters: `taken` says how much a line takes of `most`.
+pub(crate) fn lines_by(
+    notification: &Notification,
+    most: usize,
+    taken: impl Fn(&str) -> usize,
+    line: impl Fn(&Group) -> String,
+) -> Vec<String> {
+    let mut room = room(notification, most).saturating_add(LINE_END);
     let mut groups = in_order(notification).into_iter().peekable();
     let mut lines = Vec::new();
     while let Some(group) = groups.peek() {
         let told = line(group);
-        let Some(left) = room.checked_sub(told.chars().count() + 1) else { break };
+        // A line end may be two bytes, as JSON writes it.
+        let Some(left) = room.checked_sub(taken(&told) + LINE_END) else { break };
         room = left;
         lines.push(told);
         groups.next();
@@ -108,6 +119,16 @@ pub fn lines(notification: &Notification, max_chars: usize, line: impl Fn(&Group
     lines.extend(rest(left_out.0, left_out.1));
     lines
 }
+
+/// The longest line that [`lines_by`] takes: only a group that is alone needs no room for a line about others.
+pub(crate) fn room(notification: &Notification, most: usize) -> usize {
+    let alone =
+        notification.groups.len() == 1 && (notification.omitted_groups, notification.omitted_messages) == (0, 0);
+    most.saturating_sub(if alone { 0 } else { REST_CHARS + LINE_END })
+}
+
+/// What the end of a line takes at most.
+const LINE_END: usize = 2;
 
 /// Characters shown of the reason why another sender could not tell something.
 const ESCALATED_CHARS: usize = 300;
@@ -154,7 +175,7 @@ const LINE_CHARS: usize = 500;
 /// The longest line that [`lines`] takes when it may be `max_chars` long in all.
 #[must_use]
 pub fn longest_line(max_chars: usize) -> usize {
-    max_chars.saturating_sub(REST_CHARS + 1)
+    max_chars.saturating_sub(REST_CHARS + LINE_END)
 }
 
 /// Room kept for the line about the rest: two numbers of twenty digits and the words around them.
@@ -164,10 +185,20 @@ const REST_CHARS: usize = 100;
 /// long, so what fits is tried out.
 #[must_use]
 pub fn shorten(text: &str, max_chars: usize, line: impl Fn(&str) -> String) -> String {
-    let mut keep = max_chars;
+    shorten_by(text, max_chars, |line| line.chars().count(), line)
+}
+
+/// The same where a destination does not count in characters: `taken` says how much a line takes of `most`.
+pub(crate) fn shorten_by(
+    text: &str,
+    most: usize,
+    taken: impl Fn(&str) -> usize,
+    line: impl Fn(&str) -> String,
+) -> String {
+    let mut keep = most;
     loop {
         let told = line(&text::truncate_chars(text, keep));
-        if keep == 0 || told.chars().nth(max_chars).is_none() {
+        if keep == 0 || taken(&told) <= most {
             return told;
         }
         keep -= (keep / 4).max(1);

@@ -1,10 +1,16 @@
 //! What a sender's own tests need: notifications, and a network that answers as told. Not in the component.
 
+mod acting;
+mod payloads;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use crate::http::{Http, HttpError, Request, Response};
 use crate::{Group, Intent, Notification};
+
+pub use acting::{Shown, check_nothing_acts};
+pub use payloads::{is_hidden, payloads};
 
 /// A network that gives prepared answers in order and remembers what it was asked.
 #[derive(Debug, Default)]
@@ -39,6 +45,38 @@ impl Http for FakeHttp {
         let next = self.answers.borrow_mut().pop_front();
         next.unwrap_or_else(|| Err(HttpError::NotSent("the test has no more answers".to_owned())))
     }
+}
+
+/// A request's body, read as JSON.
+///
+/// # Panics
+/// When it is none.
+#[must_use]
+#[expect(clippy::panic, reason = "it fails the test that calls it")]
+pub fn json(request: &Request) -> serde_json::Value {
+    serde_json::from_slice(&request.body).unwrap_or_else(|error| panic!("no JSON: {error}: {request:?}"))
+}
+
+/// A request's body, read as a form: names and values in order.
+#[must_use]
+pub fn form(request: &Request) -> Vec<(String, String)> {
+    let body = String::from_utf8_lossy(&request.body).into_owned();
+    let pair = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
+    };
+    body.split('&').map(pair).collect()
+}
+
+fn decoded(value: &str) -> String {
+    let mut parts = value.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        let (code, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        bytes.extend(u8::from_str_radix(code, 16).ok());
+        bytes.extend(rest.bytes());
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// An answer without headers.
@@ -103,4 +141,11 @@ pub fn notification(groups: Vec<Group>) -> Notification {
         links: Vec::new(),
         extra: "{}".to_owned(),
     }
+}
+
+/// A first attempt to bring up to date what this receipt names.
+#[must_use]
+pub fn updating(receipt: &[u8]) -> Notification {
+    let group = Group { count: 31, ..group("disk full", 1) };
+    Notification { intent: Intent::Update, previous: Some(receipt.to_vec()), ..notification(vec![group]) }
 }

@@ -48,6 +48,36 @@ fn visible(c: char) -> Option<char> {
     }
 }
 
+/// One line in which nothing is hidden: what cannot be printed (control characters, zero-width ones, marks that turn the
+/// reading direction) is written as Go escapes it, `\u202e`; line ends and tabs become spaces.
+#[must_use]
+pub fn shown_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}' => {
+                if !out.ends_with(' ') {
+                    out.push(' ');
+                }
+            }
+            c => quote::push_shown(&mut out, c),
+        }
+    }
+    out
+}
+
+/// Code on one line for chat programs, whose Markdown takes different numbers of backticks: between single ones, with
+/// each backtick of the text as `ˋ` (U+02CB). Nothing in it is read, nothing in it is hidden.
+#[must_use]
+pub fn chat_code(text: &str) -> String {
+    let mut text = shown_line(text).replace('`', "ˋ");
+    // Some programs drop empty code, some take a backslash before the closing backtick for an escape.
+    if text.is_empty() || text.ends_with('\\') {
+        text.push(' ');
+    }
+    format!("`{text}`")
+}
+
 /// Slack's mrkdwn: `&`, `<` and `>` are all that Slack reads links and mentions from.
 #[must_use]
 pub fn mrkdwn(text: &str) -> String {

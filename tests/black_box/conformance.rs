@@ -35,6 +35,20 @@ fn the_webhook_conforms() {
 }
 
 #[test]
+fn the_chat_senders_conform() {
+    for plugin in ["discord", "googlechat", "matrix", "mattermost", "rocketchat", "teams", "telegram", "zulip"] {
+        conforms(plugin);
+    }
+}
+
+#[test]
+fn the_senders_to_phones_and_to_those_on_call_conform() {
+    for plugin in ["ntfy", "pagerduty", "pushover", "twilio"] {
+        conforms(plugin);
+    }
+}
+
+#[test]
 fn the_table_says_what_each_answer_becomes_and_what_is_recommended() {
     let ended = Home::with("").runs(&["sender", "test", "webhook"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));

@@ -21,12 +21,24 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const TIMEOUT_MOST: Duration = Duration::from_secs(60);
 /// Attempts that may follow each other at once.
 const BURST: u32 = 5;
-/// What is embedded in the binary, with how often each may tell.
-const BUNDLED: [(&str, Option<Rate>); 4] = [
+/// What is embedded in the binary, with how often each may tell: less than its destination's documentation allows.
+const BUNDLED: [(&str, Option<Rate>); 16] = [
     ("console", None),
     ("slack", Some(Rate { count: 20, per: MINUTE })),
     ("email", Some(Rate { count: 20, per: MINUTE })),
     ("webhook", Some(Rate { count: 10, per: SECOND })),
+    ("discord", Some(Rate { count: 20, per: MINUTE })),
+    ("telegram", Some(Rate { count: 20, per: MINUTE })),
+    ("teams", Some(Rate { count: 20, per: MINUTE })),
+    ("googlechat", Some(Rate { count: 20, per: MINUTE })),
+    ("mattermost", Some(Rate { count: 1, per: SECOND })),
+    ("rocketchat", Some(Rate { count: 10, per: MINUTE })),
+    ("matrix", Some(Rate { count: 10, per: MINUTE })),
+    ("zulip", Some(Rate { count: 1, per: SECOND })),
+    ("pagerduty", Some(Rate { count: 1, per: SECOND })),
+    ("ntfy", Some(Rate { count: 10, per: MINUTE })),
+    ("pushover", Some(Rate { count: 10, per: MINUTE })),
+    ("twilio", Some(Rate { count: 10, per: MINUTE })),
 ];
 /// How often any other plugin may tell.
 const OTHER_RATE: Rate = Rate { count: 1, per: SECOND };

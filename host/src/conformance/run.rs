@@ -317,6 +317,9 @@ impl<'a> Run<'a> {
         let (told, is_ok) = in_place(&changed.ended, true);
         self.check(Check::new(Part::Living, "an update", is_ok, told).expecting("changed in place"));
 
+        if self.script.never_gone {
+            return;
+        }
         // What only an update asks is what finds no message.
         let (gone, posts) = (self.script.gone.clone(), posted.asked);
         let does = Does::Answer(gone.clone().unwrap_or_else(|| status(404)));

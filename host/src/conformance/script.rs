@@ -24,6 +24,8 @@ pub struct Script {
     pub answers: Vec<Scripted>,
     /// What the provider answers when a message is to be changed that is not there any more.
     pub gone: Option<Scripted>,
+    /// At this provider nothing is ever gone: what is changed is shown, whatever became of it.
+    pub never_gone: bool,
     /// Answers that only this provider gives, and what they mean.
     pub cases: Vec<Case>,
     /// Configs that the plugin must refuse, beyond those that follow from its schema.

@@ -39,11 +39,15 @@ impl Response {
 pub fn retry_after_ms(value: &str, now_ms: u64) -> Option<u64> {
     let value = value.trim();
     let wait = match value.parse::<f64>() {
-        Ok(seconds) if seconds.is_nan() => return None,
-        Ok(seconds) => milliseconds(seconds),
+        Ok(seconds) => return pause_ms(seconds),
         Err(_) => time::parse_http_date_ms(value)?.saturating_sub(now_ms),
     };
     Some(wait.clamp(RETRY_AFTER_MIN_MS, RETRY_AFTER_MAX_MS))
+}
+
+/// Seconds as an answer's body has them, in milliseconds, clamped to 1 s … 1 h.
+pub(super) fn pause_ms(seconds: f64) -> Option<u64> {
+    (!seconds.is_nan()).then(|| milliseconds(seconds).clamp(RETRY_AFTER_MIN_MS, RETRY_AFTER_MAX_MS))
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0 … 3600 before the cast")]

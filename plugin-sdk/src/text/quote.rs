@@ -28,6 +28,11 @@ pub fn quote(text: &str) -> String {
     out
 }
 
+/// The character, escaped if Go does not call it printable.
+pub(super) fn push_shown(out: &mut String, c: char) {
+    if is_printable(c) { out.push(c) } else { escape(out, u32::from(c)) }
+}
+
 fn escape(out: &mut String, code: u32) {
     let written = match code {
         0..=0x1f | 0x7f => write!(out, "\\x{code:02x}"),

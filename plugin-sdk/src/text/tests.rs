@@ -24,6 +24,27 @@ fn plain_text_keeps_its_lines() {
 }
 
 #[test]
+fn a_shown_line_hides_nothing() {
+    for (text, expected) in [
+        ("a\r\n b\tc", "a  b c"),
+        ("pay\u{202e}lap\u{200b}", r"pay\u202elap\u200b"),
+        ("\u{1b}[31m\0\u{e0041}\u{ad}", r"\x1b[31m\x00\U000e0041\u00ad"),
+        ("größe ✓ 🦀 \"`\\", "größe ✓ 🦀 \"`\\"),
+    ] {
+        assert_eq!(shown_line(text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn code_of_a_chat_is_closed_by_nothing_in_the_text() {
+    for (text, expected) in
+        [("a`b``c```", "`aˋbˋˋcˋˋˋ`"), ("", "` `"), ("a\\", "`a\\ `"), ("@everyone\n<@1>", "`@everyone <@1>`")]
+    {
+        assert_eq!(chat_code(text), expected, "{text:?}");
+    }
+}
+
+#[test]
 fn nothing_in_mrkdwn_can_link_or_ping() {
     for (text, expected) in [
         ("<!channel>", "&lt;!channel&gt;"),

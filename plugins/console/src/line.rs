@@ -171,6 +171,11 @@ mod tests {
     }
 
     #[test]
+    fn no_text_can_hide_anything_or_add_a_line() {
+        testing::check_nothing_acts(testing::Shown::Plain, |all| vec![render(all, false)]);
+    }
+
+    #[test]
     fn no_text_can_act_on_a_terminal() {
         for raw in ["\u{1b}]0;title\u{7}", "\u{9b}2J", "a\rb", "\u{202e}evil", "\u{200b}", "\0"] {
             for kind in ["default", "monitor"] {

@@ -1,7 +1,7 @@
 //! What is handed to the mail service, and what its answers mean.
 
 use mag_plugin_sdk::http::{HttpError, Response};
-use mag_plugin_sdk::testing::{FakeHttp, answer, group, group_by_time, notification};
+use mag_plugin_sdk::testing::{FakeHttp, Shown, answer, check_nothing_acts, group, group_by_time, notification};
 use mag_plugin_sdk::{FailureKind, Group, Label, Severity, adapter};
 use serde_json::{Value, json};
 
@@ -71,6 +71,14 @@ fn nothing_in_a_group_can_act_in_the_text() {
         assert!(!text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}'), "{text:?}");
         assert!(!text.lines().any(|line| line == "." || line.starts_with("QUIT")), "{text:?}");
     }
+}
+
+#[test]
+fn no_text_can_hide_anything_or_add_a_line() {
+    check_nothing_acts(Shown::Plain, |all| {
+        let mail = mail_of(all);
+        ["subject", "text"].map(|key| mail[key].as_str().unwrap().to_owned()).to_vec()
+    });
 }
 
 #[test]

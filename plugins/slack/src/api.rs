@@ -1,6 +1,6 @@
 //! The four methods of the Web API that are used, and what each of Slack's error words means.
 
-use mag_plugin_sdk::http::{Request, Response, retry_after_ms};
+use mag_plugin_sdk::http::{Request, Response, encode, retry_after_ms};
 use mag_plugin_sdk::{Call, Failure, failure, text};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -94,7 +94,7 @@ pub(crate) fn users_page(call: &Call<'_, Config>, limit: usize, cursor: &str) ->
     let mut url = format!("{}/users.list?limit={limit}", base(call.config));
     if !cursor.is_empty() {
         url.push_str("&cursor=");
-        url.push_str(&query_value(cursor));
+        url.push_str(&encode(cursor));
     }
     ask(call, &Request::get(url).answer_bytes(PAGE_BYTES))
 }
@@ -217,15 +217,4 @@ fn advice(word: &str) -> Option<&'static str> {
         "method_deprecated" | "deprecated_endpoint" | "unknown_method" => "this address is not Slack's Web API",
         _ => return None,
     })
-}
-
-fn query_value(raw: &str) -> String {
-    let mut out = String::with_capacity(raw.len());
-    for byte in raw.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }

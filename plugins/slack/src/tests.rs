@@ -1,7 +1,7 @@
 //! What is posted, what is looked up, and what each answer of Slack's means.
 
 use mag_plugin_sdk::http::{HttpError, Request, Response};
-use mag_plugin_sdk::testing::{FakeHttp, answer, group, group_by_time, notification};
+use mag_plugin_sdk::testing::{FakeHttp, answer, group, group_by_time, is_hidden, notification, payloads};
 use mag_plugin_sdk::{FailureKind, Group, adapter};
 use serde_json::{Value, json};
 
@@ -95,12 +95,11 @@ fn there_is_no_line_for_mentions_when_nobody_is_found() {
 
 #[test]
 fn no_text_can_mention_or_link() {
-    for raw in ["<!channel>", "<@U9>", "<!subteam^S1>", "<https://evil.example|ok>", "&lt;!here&gt;", "<\u{200b}!here>"]
-    {
-        for told in [group(raw, 1), monitor(raw, 1)] {
+    for raw in payloads() {
+        for told in [group(&raw, 1), monitor(&raw, 1), Group { resolved: true, ..group(&raw, 0) }] {
             let text = text_of(&notification(vec![told]));
             let own = text.rsplit_once('\n').unwrap().0;
-            assert!(!own.contains(['<', '>']), "{own}");
+            assert!(!own.contains(['<', '>']) && !own.chars().any(is_hidden), "{own}");
             assert_eq!(
                 own.matches('&').count(),
                 own.matches("&lt;").count() + own.matches("&gt;").count() + own.matches("&amp;").count()

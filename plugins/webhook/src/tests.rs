@@ -2,7 +2,7 @@
 
 use mag_plugin_sdk::http::HttpError;
 use mag_plugin_sdk::testing::{FakeHttp, group, notification};
-use mag_plugin_sdk::{FailureKind, Group, Label, Link, Severity, adapter};
+use mag_plugin_sdk::{FailureKind, Group, Label, Link, Severity, adapter, egress};
 use serde_json::{Value, json};
 
 use super::*;
@@ -211,7 +211,7 @@ fn mistakes_in_the_config_are_told_with_their_place() {
         ),
         (r#"{"url":"https://example.org","headers":{"a":1}}"#, vec!["/headers/a"]),
         (r#"{"url":"https://example.org","ulr":""}"#, vec!["/ulr"]),
-        (r#"{}"#, vec![""]),
+        (r#"{}"#, vec!["/url"]),
     ] {
         let mistakes = adapter::validate::<Webhook>(config).unwrap_err();
         let pointers: Vec<&str> = mistakes.iter().map(|mistake| mistake.pointer.as_str()).collect();

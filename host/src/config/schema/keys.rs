@@ -116,13 +116,17 @@ const SENDER: &[Key] = &[
     key(
         "plugin",
         TextOr("plugin"),
-        "console, slack, email, webhook, the path of a component: \"./my.wasm\", or a path and the hash of its file",
+        "A bundled one, as console or slack, or the path of a component: \"./my.wasm\", or a path and the hash of its file",
     )
     .required(),
     key("config", Free, "What the plugin wants; `mag check` knows. ${secret:NAME} stands for a secret"),
     key("secrets", Named("sender_secret"), "Values that the plugin never sees, by name"),
     key("timeout", Duration, "One attempt, at most 60s").or(r#""10s""#),
-    key("rate", Text, "Attempts: N/s, N/m or N/h; slack and email 20/m, webhook 10/s, console unlimited, others 1/s"),
+    key(
+        "rate",
+        Text,
+        "Attempts: N/s, N/m or N/h; webhook 10/s, other bundled ones 10/m to 1/s, console unlimited, others 1/s",
+    ),
     key("burst", Count(1), "Attempts that may follow each other at once").or("5"),
     key("concurrency", Count(1), "Attempts under way at a time").or("1"),
     key("give_up_after", Duration, "How long a notification is tried before it is a dead letter").or(r#""24h""#),

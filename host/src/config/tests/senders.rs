@@ -68,10 +68,10 @@ fn plugins_that_are_not_there() {
                  ^"#]],
     );
     check(
-        "[senders.a]\nplugin = \"telegram\"",
+        "[senders.a]\nplugin = \"fax-machine\"",
         &expect![[r#"
-            mag.toml:2:10: error: unknown plugin `telegram`, expected one of console, slack, email, webhook or a path like "./my.wasm"
-            plugin = "telegram"
+            mag.toml:2:10: error: unknown plugin `fax-machine`, expected one of console, slack, email, webhook, discord, telegram, teams, googlechat, mattermost, rocketchat, matrix, zulip, pagerduty, ntfy, pushover, twilio or a path like "./my.wasm"
+            plugin = "fax-machine"
                      ^"#]],
     );
     check(
