@@ -32,6 +32,7 @@ mod black_box {
     mod ids;
     mod inspect;
     mod kill_loop;
+    mod kits;
     mod limits;
     mod lock;
     mod monitor;

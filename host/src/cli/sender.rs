@@ -1,12 +1,15 @@
-//! `mag sender …`: what the config's senders are, what a plugin is, asks for and uses, and what it makes of the contract.
+//! `mag sender …`: what senders are, new plugins, what one is, asks for, uses, and makes of the contract.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod build;
 mod inspect;
+mod kits;
 mod lock;
+mod new;
 mod test;
 
 use super::{EXIT_USAGE, complain, load_config, print};
@@ -19,6 +22,10 @@ pub(super) enum SenderCommand {
     List,
     /// Accepts the plugins that are files as they are now: `mag.lock` notes their hashes and what they ask for
     Lock,
+    /// Writes a new sender: a small, whole project in the language of your choice
+    New(new::NewArgs),
+    /// Makes a sender's component with its language's own tools, or says which are missing
+    Build(build::BuildArgs),
     /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
     Test(test::TestArgs),
     /// Says what a plugin is, what it asks for and gets, and what its last calls used of what they may
@@ -30,6 +37,8 @@ pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
     match command {
         SenderCommand::List => list(config),
         SenderCommand::Lock => lock::run(config),
+        SenderCommand::New(args) => new::run(args),
+        SenderCommand::Build(args) => build::run(args),
         SenderCommand::Test(args) => test::run(args, config),
         SenderCommand::Inspect(args) => inspect::run(args, config),
     }
