@@ -107,7 +107,7 @@ pub(super) struct Profile {
     pub(super) bundled: bool,
     /// Its standard output is mag's.
     pub(super) prints: bool,
-    pub(super) bytes: Cow<'static, [u8]>,
+    pub(super) bytes: component::Shared,
     pub(super) hash: ComponentHash,
     /// Of a plugin that is a file.
     pub(super) sha256: Option<Sha256>,
@@ -178,7 +178,7 @@ impl Profile {
 struct Component {
     /// As it is shown.
     plugin: String,
-    bytes: Cow<'static, [u8]>,
+    bytes: component::Shared,
     /// Only of a file: what is bundled is as trusted as mag itself.
     sha256: Option<Sha256>,
 }
@@ -200,7 +200,7 @@ fn component_of(plugin: &config::Plugin, pin: Option<Sha256>) -> Result<Componen
     {
         return Err(LoadReason::Pinned { plugin, pinned, found });
     }
-    component::inspect(&bytes).map_err(unfit)?;
+    let bytes = component::checked(bytes).map_err(unfit)?;
     Ok(Component { plugin, bytes, sha256 })
 }
 
