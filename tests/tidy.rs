@@ -114,9 +114,17 @@ fn what_one_module_keeps_to_itself_appears_nowhere_else() {
 
 #[test]
 fn every_file_says_at_its_top_what_it_is_for() {
-    for folder in
-        ["host", "plugin-sdk/src", "plugins", "client/src", "bench/src", "faultfs/src", "testkit/src", "tests"]
-    {
+    for folder in [
+        "host",
+        "plugin-sdk/src",
+        "plugins",
+        "client/src",
+        "bench/src",
+        "faultfs/src",
+        "testkit/src",
+        "fuzz/parsers",
+        "tests",
+    ] {
         for (path, text) in sources(folder) {
             let described = text.starts_with("//! ") || text.starts_with("#![doc = include_str!(");
             assert!(described, "{} does not begin with a //! line", path.display());
@@ -126,9 +134,17 @@ fn every_file_says_at_its_top_what_it_is_for() {
 
 #[test]
 fn no_file_is_named_after_nothing_in_particular() {
-    for folder in
-        ["host/src", "plugin-sdk/src", "plugins", "client/src", "bench/src", "faultfs/src", "testkit/src", "tests"]
-    {
+    for folder in [
+        "host/src",
+        "plugin-sdk/src",
+        "plugins",
+        "client/src",
+        "bench/src",
+        "faultfs/src",
+        "testkit/src",
+        "fuzz/parsers",
+        "tests",
+    ] {
         for (path, _) in sources(folder) {
             let name = path.file_stem().expect("a file has a name").to_string_lossy().into_owned();
             assert!(!NO_NAMES.contains(&name.as_str()), "{}", path.display());

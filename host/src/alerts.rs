@@ -162,7 +162,9 @@ impl Alerts {
                     self.named.get(&name).into_iter().flatten().filter(before).copied().collect()
                 }
             };
-            let over: Vec<Alert> = over.into_iter().filter_map(|n| self.remove(n)).collect();
+            // It is over since when the client says, whenever that arrives, unless it says something impossible.
+            let ended = |alert: Alert| Alert { ends: if ends > alert.starts { ends } else { now }, ..alert };
+            let over: Vec<Alert> = over.into_iter().filter_map(|n| self.remove(n)).map(ended).collect();
             return if over.is_empty() { Verdict::Unknown } else { Verdict::Over(over) };
         }
         let due = at + Duration::from_millis(ends - now).min(LONGEST);

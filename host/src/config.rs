@@ -112,8 +112,6 @@ pub struct Listen {
     pub allow: Vec<IpNet>,
     /// Where its `token` stands in the file, for whoever misses its value.
     pub place: usize,
-    /// Where its `address` stands in the file, for whoever cannot bind it.
-    pub at: usize,
 }
 
 /// What a `[[listen]]` binds.

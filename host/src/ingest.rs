@@ -3,6 +3,7 @@
 //! Knows nothing of routes, windows or the store. What it promises: whoever is answered is committed, a full engine
 //! stops the reading, and no connection can harm another one.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ mod http;
 mod listener;
 mod merge;
 mod proxy;
+mod refusals;
 mod replies;
 mod tls;
 
@@ -45,6 +47,7 @@ pub use tls::{Certificates, TlsError};
 
 use enter::Entered;
 use listener::Accepted;
+use refusals::Refusals;
 
 /// What the operator may set for all listeners together.
 #[derive(Clone, Debug)]
@@ -74,6 +77,7 @@ struct Shared {
     spares: buffer::Spares,
     /// Room for large answers that nobody has taken yet.
     answers: Arc<Semaphore>,
+    refusals: Refusals,
 }
 
 impl Shared {
@@ -106,6 +110,12 @@ impl Shared {
         }
     }
 
+    /// A connection may not speak, or cannot.
+    fn turned_away(&self, peer: &dyn Display, why: &dyn Display) {
+        self.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
+        self.refusals.turned_away(peer, why, self.clock.instant());
+    }
+
     /// Whether one connection more would be too many; listeners that share their counters share the limit.
     fn is_full(&self) -> bool {
         let open = self.counters.connections.load(Ordering::Relaxed);
@@ -132,6 +142,7 @@ pub async fn serve(
     let shared = Arc::new(Shared {
         spares: buffer::Spares::new(settings.flight.known_bytes()),
         answers: Arc::new(Semaphore::new(limits::HTTP_ANSWER_BYTES / limits::HTTP_FREE_ANSWER_BYTES)),
+        refusals: Refusals::default(),
         listener,
         settings,
         batches,
@@ -143,7 +154,6 @@ pub async fn serve(
         return datagram::run(socket, &shared).await;
     }
     let mut connections = JoinSet::new();
-    let mut log = RefusalLog::default();
     loop {
         tokio::select! {
             biased;
@@ -156,7 +166,7 @@ pub async fn serve(
                         end_by_reset(&SockRef::from(stream));
                     }
                     shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
-                    log.refused(shared.clock.instant(), shared.settings.connections);
+                    shared.refusals.full(shared.settings.connections, shared.clock.instant());
                     drop(accepted);
                 }
                 Ok(accepted) => {
@@ -164,7 +174,7 @@ pub async fn serve(
                     connections.spawn(one(accepted, open, Arc::clone(&shared)));
                 }
                 Err(error) => {
-                    log.failed(shared.clock.instant(), &error);
+                    shared.refusals.cannot_accept(&error, shared.clock.instant());
                     sleep(Duration::from_millis(limits::ACCEPT_PAUSE_MILLIS)).await;
                 }
             },
@@ -221,37 +231,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Says at most once in a while that connections are refused.
-#[derive(Default)]
-struct RefusalLog {
-    silent_until: Option<Instant>,
-    refused: u64,
-}
-
-impl RefusalLog {
-    fn refused(&mut self, now: Instant, limit: usize) {
-        self.refused += 1;
-        if self.may_speak(now) {
-            tracing::warn!(limit, refused = self.refused, "too many connections, new ones are closed at once");
-            self.refused = 0;
-        }
-    }
-
-    fn failed(&mut self, now: Instant, error: &std::io::Error) {
-        if self.may_speak(now) {
-            tracing::warn!(%error, "cannot accept connections");
-        }
-    }
-
-    fn may_speak(&mut self, now: Instant) -> bool {
-        let silent = self.silent_until.is_some_and(|until| now < until);
-        if !silent {
-            self.silent_until = Some(now + Duration::from_secs(limits::REFUSAL_LOG_SECONDS));
-        }
-        !silent
     }
 }
 

@@ -77,14 +77,22 @@ pub const HTTP_HEADER_BYTES: u32 = 16 * 1024;
 pub const HTTP_BUFFER_BYTES: usize = 16 * 1024;
 /// Fields of its head.
 pub const HTTP_HEADER_FIELDS: usize = 64;
-/// How long a head may take, and how long a connection may wait for its next request.
-pub const HTTP_HEADER_SECONDS: u64 = 60;
+/// How long a head may take from its first byte on.
+pub const HTTP_HEAD_SECONDS: u64 = 10;
+/// How long a connection may wait for its next request.
+pub const HTTP_WAIT_SECONDS: u64 = 60;
 /// Requests of one HTTP/2 connection at a time.
 pub const HTTP_STREAMS: u32 = 100;
 /// The body of a request as it comes.
 pub const HTTP_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How long it may take.
 pub const HTTP_BODY_SECONDS: u64 = 60;
+/// Slower ones are given up…
+pub const HTTP_BODY_BYTES_PER_SECOND: u64 = 1024;
+/// …after so long.
+pub const HTTP_BODY_GRACE_SECONDS: u64 = 5;
+/// A larger body, decompressed, is read beside all others, one at a time: it takes longer than others should wait.
+pub const HTTP_SMALL_BYTES: usize = 256 * 1024;
 /// Different messages of one request, with what each takes beside its text.
 pub const HTTP_MERGED_BYTES: usize = 32 * 1024 * 1024;
 /// Answers that their clients have not taken, of all connections of a port; smaller ones are not counted.
@@ -124,6 +132,11 @@ pub const KEEPALIVE_SECONDS: u64 = 60;
 pub const SPARE_BUFFERS: usize = 16;
 /// Handles that connections may not take: the store's files, standard output, what a start opens.
 pub const RESERVED_HANDLES: usize = 64;
+/// Entries of one chunk of Forward that are none; one more ends the connection, for what follows a wrong length is no
+/// Forward either.
+pub const FORWARD_REFUSED: u32 = 1_000;
+/// Between two log lines about connections that were turned away, each for its own reason.
+pub const TURNED_AWAY_LOG_SECONDS: u64 = 60;
 /// Between two log lines about refused connections.
 pub const REFUSAL_LOG_SECONDS: u64 = 10;
 /// How long accepting pauses when the system has no handle left.

@@ -232,4 +232,13 @@ mod tests {
         assert!(silence(&["severity=error"]).matches(&alert(&[])));
         assert!(silence(&["kind=alert", "source=10.0.0.1"]).matches(&alert(&[])));
     }
+
+    #[test]
+    fn a_regular_expression_sees_the_beginning_of_a_long_value_and_an_equation_all_of_it() {
+        let long = format!("{}é{}end", "x".repeat(limits::SILENCE_SEEN_BYTES - 1), "y".repeat(9));
+        let of = alert(&[("host", &long)]);
+        assert!(silence(&["host=~x+"]).matches(&of), "cut at a character, before the é");
+        assert!(!silence(&["host=~.*end"]).matches(&of));
+        assert!(silence(&[&format!("host=\"{long}\"")]).matches(&of));
+    }
 }

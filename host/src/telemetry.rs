@@ -27,7 +27,9 @@ fn louder(level: Level, steps: u8) -> Level {
 pub fn init(json: bool, level: Level, verbose: u8) -> Result<(), TryInitError> {
     // What libraries say at `info` is about themselves; it helps only who asked for more.
     let others = if verbose == 0 { level.min(Level::WARN) } else { louder(Level::WARN, verbose - 1) };
-    let targets = Targets::new().with_target("mag", louder(level, verbose)).with_default(others);
+    // Whoever tries to tire h2 out could fill the log with its warnings; ingest says who was turned away.
+    let h2 = if verbose == 0 { Level::ERROR } else { others };
+    let targets = Targets::new().with_target("mag", louder(level, verbose)).with_target("h2", h2).with_default(others);
     let format = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
     let layer = if json {
         format.json().flatten_event(true).boxed()

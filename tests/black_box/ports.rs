@@ -43,8 +43,17 @@ fn a_token_or_a_certificate_that_is_missing_is_told_before_mag_listens() {
     let missing = "mag.toml:4:9: error: `token` of [[listen]] 127.0.0.1:0: environment variable PORT_TOKEN is not set";
     Home::with(&config(&receiver)).runs(&["check"]).must_fail_with(2, &[missing]);
     let tls = "[[listen]]\naddress = \"127.0.0.1:0\"\ntls = { cert = \"no.pem\", key = \"no.key\" }\n";
-    let unreadable = "error: `tls` of [[listen]] 127.0.0.1:0: cannot read no.pem: No such file";
+    let unreadable = "mag.toml:3:7: error: `tls` of [[listen]] 127.0.0.1:0: cannot read no.pem: No such file";
     Home::with_exactly(tls).runs(&["check"]).must_fail_with(2, &[unreadable]);
+}
+
+#[test]
+fn a_socket_whose_folder_is_not_there_is_found_without_running() {
+    let two = "[[listen]]\naddress = \"unix:run/mag.sock\"\n[[listen]]\naddress = \"unixgram:mag.toml\"\n";
+    let home = Home::with_exactly(two);
+    let missing = "mag.toml:2:11: error: `address`: there is no folder run: make it, or give another path";
+    let taken = "mag.toml:4:11: error: `address`: mag.toml is there and is no socket";
+    home.runs(&["check"]).must_fail_with(2, &[missing, taken]);
 }
 
 /// What a service manager does: it gives the socket as handle 3, with its name, and says whom it means.

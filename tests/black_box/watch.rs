@@ -55,6 +55,20 @@ fn a_command_runs_to_its_end_when_mag_is_away_and_its_failure_counts_more() {
 }
 
 #[test]
+fn options_of_its_own_must_be_right_and_those_of_the_command_are_left_to_it() {
+    let away = format!("127.0.0.1:{}", free_port());
+    let mut wrong = Command::new(binary());
+    let wrong = wrong.args(["watch", "--to", &away, "--only-failures", "--", "true"]).output().expect("it runs");
+    assert_eq!(wrong.status.code(), Some(2), "nothing is run");
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(said.contains("'--only-failures'") && said.contains("'--only-failure'"), "{said}");
+    let mut right = Command::new(binary());
+    right.args(["watch", "--to", &away, "--timeout", "100ms", "sh", "-c", "exit 4", "--to"]);
+    let ended = right.output().expect("it runs");
+    assert_eq!(ended.status.code(), Some(4));
+}
+
+#[test]
 fn a_signal_goes_to_the_command_and_its_end_is_told() {
     let home = Home::with("[route]\nmax_messages = 1\n");
     let mag = home.start();

@@ -52,7 +52,6 @@ fn plain(address: String, socket: Socket) -> Listen {
         trust_proxy: false,
         allow: Vec::new(),
         place: 0,
-        at: 0,
     }
 }
 
@@ -69,7 +68,6 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
         );
     }
     let value = section.require("address")?;
-    let at = value.span().start;
     let (address, socket) = address(&value)?;
     // Port 0 is another free port each time.
     let fixed = split(address.strip_prefix(UDP).unwrap_or(&address)).is_none_or(|(_, port)| port > 0);
@@ -99,7 +97,6 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
         protocol,
         tls: tls.map(|(tls, _)| tls),
         place: token.as_ref().map_or(0, |(_, value)| value.span().start),
-        at,
         token: token.map(|(token, _)| token),
         labels,
         trust_proxy: proxy.is_some_and(|(proxy, _)| proxy),

@@ -36,10 +36,17 @@ impl Config {
         }
     }
 
-    /// A mistake about the address of a `[[listen]]`.
+    /// A mistake at a key of the `[[listen]]` of this number, from 0, drawn like any other one.
     #[must_use]
-    pub fn report_listen(&self, listen: &Listen, message: &str) -> String {
-        self.places.draw(&Mistake::new(&(listen.at..listen.at), message), &[])
+    pub fn report_listen(&self, number: usize, key: &str, message: &str) -> String {
+        match self.places.find_in_listen(number, key) {
+            Some(span) => {
+                let listen = self.listen.get(number).filter(|listen| listen.token.is_some());
+                let hidden: Vec<usize> = listen.map(|listen| listen.place).into_iter().collect();
+                self.places.draw(&Mistake::new(&span, message), &hidden)
+            }
+            None => format!("error: {message}"),
+        }
     }
 
     /// The place of a sender that the file does not have.
@@ -58,6 +65,12 @@ impl Places {
         let inside = if is_secret { None } else { Some("config") };
         let keys = ["senders", sender].into_iter().chain(inside).chain(tokens.iter().map(String::as_str));
         self.find(&keys.collect::<Vec<_>>())
+    }
+
+    fn find_in_listen(&self, number: usize, key: &str) -> Option<Range<usize>> {
+        let (document, _) = DeTable::parse_recoverable(self.text());
+        let listen = document.get_ref().get("listen")?.get_ref().as_array()?.get(number)?;
+        Some(listen.get_ref().as_table()?.get(key)?.span())
     }
 
     /// Where the value at `keys` stands, or the nearest one around it; nothing when the first two lead nowhere.

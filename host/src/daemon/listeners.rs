@@ -4,6 +4,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -39,10 +41,13 @@ struct Port {
 pub(super) fn ports(config: &Config, tokens: Vec<Option<LiveSecret>>, env: &Env<'_>) -> anyhow::Result<Ports> {
     let mut ports = Vec::new();
     let mut wrong = Vec::new();
-    for (listen, token) in config.listen.iter().zip(tokens) {
+    for ((number, listen), token) in config.listen.iter().enumerate().zip(tokens) {
         match listen.tls.as_ref().map(Certificates::load).transpose() {
             Ok(tls) => ports.push(Port { tls, door: Door::new(token) }),
-            Err(error) => wrong.push(format!("error: `tls` of [[listen]] {}: {error}", listen.address)),
+            Err(error) => {
+                let message = format!("`tls` of [[listen]] {}: {error}", listen.address);
+                wrong.push(config.report_listen(number, "tls", &message));
+            }
         }
     }
     let names = env("LISTEN_FDNAMES").map(|names| names.split(':').map(str::to_owned).collect()).unwrap_or_default();
@@ -55,7 +60,24 @@ pub(super) fn ports(config: &Config, tokens: Vec<Option<LiveSecret>>, env: &Env<
 ///
 /// All that cannot be used.
 pub(crate) fn check(config: &Config, tokens: Vec<Option<LiveSecret>>, env: &Env<'_>) -> anyhow::Result<()> {
-    ports(config, tokens, env).map(drop)
+    let folders = config.listen.iter().enumerate().filter_map(|(number, listen)| {
+        let why = folder(listen)?;
+        Some(config.report_listen(number, "address", &format!("`address`: {why}")))
+    });
+    let wrong: Vec<String> =
+        ports(config, tokens, env).err().map(|e| e.to_string()).into_iter().chain(folders).collect();
+    if wrong.is_empty() { Ok(()) } else { bail!(wrong.join("\n")) }
+}
+
+/// Why the file of a unix socket could not be made, as far as that shows without making it.
+fn folder(listen: &Listen) -> Option<String> {
+    let (Socket::Unix(path) | Socket::UnixDatagram(path)) = &listen.socket else { return None };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Some(format!("there is no folder {}: make it, or give another path", folder.display()));
+    }
+    let taken = std::fs::symlink_metadata(path).is_ok_and(|found| !found.file_type().is_socket());
+    taken.then(|| format!("{} is there and is no socket: move it away, or give another path", path.display()))
 }
 
 /// Binds every port.
@@ -132,7 +154,7 @@ impl Rules {
     pub(super) fn all(config: &Config, tokens: &[Option<LiveSecret>]) -> Vec<Self> {
         let tokens = tokens.iter().cloned().chain(std::iter::repeat(None));
         let rules =
-            |(listen, token): (&Listen, _)| Self { listen: Listen { place: 0, at: 0, ..listen.clone() }, token };
+            |(listen, token): (&Listen, _)| Self { listen: Listen { place: 0, ..listen.clone() }, token };
         config.listen.iter().zip(tokens).map(rules).collect()
     }
 
@@ -229,21 +251,22 @@ pub(super) async fn prepare(
     mut open: Vec<(Rules, Arc<Bound>)>,
 ) -> Result<Vec<(Rules, Step)>, String> {
     let mut steps = Vec::new();
-    for ((listen, port), rules) in config.listen.iter().zip(ports.ports).zip(rules) {
+    for (((number, listen), port), rules) in config.listen.iter().enumerate().zip(ports.ports).zip(rules) {
         let known = open.iter().position(|(known, _)| known.address() == rules.address());
         let step = match known.map(|at| open.remove(at)) {
             Some((known, _)) if known == rules => Step::Keep,
             Some((_, socket)) => Step::Change(listener(listen, port, socket)),
-            None => Step::Open(listener(listen, port, bind_new(config, listen).await?.into())),
+            None => Step::Open(listener(listen, port, bind_new(config, number, listen).await?.into())),
         };
         steps.push((rules, step));
     }
     Ok(steps)
 }
 
-async fn bind_new(config: &Config, listen: &Listen) -> Result<Bound, String> {
+async fn bind_new(config: &Config, number: usize, listen: &Listen) -> Result<Bound, String> {
     let bound = own_socket(listen).await;
-    bound.map_err(|error| config.report_listen(listen, &format!("cannot listen on {}: {error}", listen.address)))
+    let said = |error| format!("cannot listen on {}: {error}", listen.address);
+    bound.map_err(|error| config.report_listen(number, "address", &said(error)))
 }
 
 async fn own_socket(listen: &Listen) -> io::Result<Bound> {
@@ -311,4 +334,27 @@ pub(super) fn in_words(listener: &Listener) -> String {
         Bound::UnixDatagram(_, file) => format!("unixgram:{file}"),
     };
     if listener.tls.is_some() { format!("{place}, with TLS") } else { place }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::SecretValue;
+
+    async fn listener(address: &str) -> Listener {
+        Listener::plain(Bound::Tcp(TcpListener::bind(address).await.expect("a free port")))
+    }
+
+    #[tokio::test]
+    async fn the_log_says_of_a_port_that_everybody_reaches_it_unless_something_guards_it() {
+        const OPEN: &str = "open to whoever reaches this machine";
+        let mut port = listener("0.0.0.0:0").await;
+        assert!(in_words(&port).ends_with(OPEN));
+        port.door = Door::new(Some(SecretValue("key".to_owned()).into()));
+        assert!(!in_words(&port).contains(OPEN), "a token guards it");
+        let mut port = listener("0.0.0.0:0").await;
+        port.allow = vec!["10.0.0.0/8".parse().expect("a network")];
+        assert!(!in_words(&port).contains(OPEN), "its networks guard it");
+        assert!(!in_words(&listener("127.0.0.1:0").await).contains(OPEN), "only this machine reaches it");
+    }
 }

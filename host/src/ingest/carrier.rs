@@ -2,13 +2,15 @@
 //!
 //! Bytes that were read to find out what is spoken are given out first. A carrier that waits holds no buffer of its own.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, tcp, unix};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 /// Bytes that a wait for a TLS record may bring with it.
@@ -54,6 +56,11 @@ impl Carrier {
             Stream::Tls(stream) => Some(SockRef::from(stream.get_ref().0)),
             Stream::Unix(_) => None,
         }
+    }
+
+    /// Writes all of it, if the client takes it soon.
+    pub(super) async fn write_all_within(&mut self, bytes: &[u8], patience: Duration) -> io::Result<()> {
+        timeout(patience, self.write_all(bytes)).await.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// Gives out `bytes` before anything else.
@@ -104,6 +111,22 @@ impl AsyncWrite for Carrier {
             Stream::Tls(stream) => pin!(stream).poll_write(cx, bytes),
             Stream::Unix(stream) => pin!(stream).poll_write(cx, bytes),
         }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => pin!(stream).poll_write_vectored(cx, pieces),
+            Stream::Tls(stream) => pin!(stream).poll_write_vectored(cx, pieces),
+            Stream::Unix(stream) => pin!(stream).poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

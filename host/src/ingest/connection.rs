@@ -103,13 +103,13 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
 }
 
 /// How long a client has to take the end of its connection.
-fn patience(shared: &Shared) -> Duration {
+pub(super) fn patience(shared: &Shared) -> Duration {
     let stopping = shared.stop.is_cancelled();
     Duration::from_millis(if stopping { limits::STOP_LINGER_MILLIS } else { limits::LINGER_MILLIS })
 }
 
 /// Closing with unread bytes would reset the connection, and the client could lose what it was told.
-async fn linger(stream: &mut Carrier, patience: Duration) {
+pub(super) async fn linger(stream: &mut Carrier, patience: Duration) {
     let until = Instant::now() + patience;
     if !timeout_at(until, stream.shutdown()).await.is_ok_and(|ended| ended.is_ok()) {
         return;
@@ -122,6 +122,8 @@ async fn linger(stream: &mut Carrier, patience: Duration) {
             _ => return,
         }
     }
+    // Whoever sends on and on has until then to hear that nobody reads.
+    sleep_until(until).await;
 }
 
 struct Reader<'c> {
@@ -400,6 +402,10 @@ impl Reader<'_> {
                 }
                 Step::Close(reply) => {
                     self.refuse(&reply);
+                    // Whose protocol has no word for a mistake is told nothing: the log says it.
+                    if reply.is_empty() {
+                        self.shared.refusals.broken(&self.peer, self.shared.clock.instant());
+                    }
                     buffer.consume(usize::MAX);
                     return Absorbed::Close;
                 }

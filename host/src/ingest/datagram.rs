@@ -4,6 +4,7 @@
 //! that the system drops it (UDP) or holds the sender back (unix sockets).
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -89,13 +90,14 @@ struct Merging<'s> {
 impl Reader<'_> {
     /// Waits for datagrams; says whether any may be there. A stopping mag waits only for those that have arrived.
     async fn wait(&mut self, stop_at: &mut Option<Instant>) -> bool {
-        if stop_at.is_none() {
+        while stop_at.is_none() {
             tokio::select! {
                 biased;
-                () = self.shared.stop.cancelled() => {}
+                () = self.shared.stop.cancelled() => break,
                 // Others take what comes now, and what is there.
                 () = self.shared.listener.closing.cancelled() => return false,
                 readable = self.socket.readable() => return is_open(readable),
+                () = self.overdue() => self.give_up(),
             }
         }
         let now = self.shared.clock.instant();
@@ -107,6 +109,25 @@ impl Reader<'_> {
             readable = self.socket.readable() => is_open(readable),
             () = sleep_until(quiet) => false,
         }
+    }
+
+    /// Returns when a message has waited too long for its chunks.
+    async fn overdue(&self) {
+        match self.chunks.due() {
+            Some(due) => sleep_until(self.started + Duration::from_millis(due)).await,
+            None => pending().await,
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.chunks.give_up(self.now());
+        let mut tally = Tally { partial: self.chunks.lost(), ..Tally::default() };
+        tally.tell(&self.shared.counters);
+    }
+
+    /// Milliseconds since the socket is read.
+    fn now(&self) -> u64 {
+        millis(self.shared.clock.instant().duration_since(self.started))
     }
 
     /// Merges what has arrived, for a bounded time, and sends it on; says whether anybody takes it.
@@ -147,9 +168,10 @@ impl Reader<'_> {
             return false;
         }
         let named = self.shared.listener.protocol;
+        let since = self.now();
         let came = match named {
             Protocol::Syslog => Came::Other,
-            _ => self.chunks.take(peer, datagram, millis(self.shared.clock.instant().duration_since(self.started))),
+            _ => self.chunks.take(peer, datagram, since),
         };
         tally.partial += self.chunks.lost();
         let (mut clean, mut kept) = (String::new(), String::new());

@@ -4,7 +4,6 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -54,12 +53,7 @@ pub(super) async fn enter(accepted: Accepted, shared: &Shared) -> Option<Entered
         entered = entering => entered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())),
         () = shared.stop.cancelled() => return None,
     };
-    entered
-        .inspect_err(|error| {
-            shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%peer, %error, "a connection was turned away");
-        })
-        .ok()
+    entered.inspect_err(|error| shared.turned_away(&peer, error)).ok()
 }
 
 async fn admit(mut stream: TcpStream, peer: IpAddr, shared: &Shared) -> io::Result<Entered> {
@@ -98,8 +92,7 @@ async fn refuse_plain(mut stream: TcpStream) -> io::Error {
 
 /// Somebody speaks TLS to a port without.
 pub(super) async fn refuse_tls(mut carrier: Carrier, peer: &str, shared: &Shared) {
-    shared.counters.refused_connections.fetch_add(1, Ordering::Relaxed);
-    tracing::debug!(peer, "a connection speaks TLS, and this port does not");
+    shared.turned_away(&peer, &"it speaks TLS, and this port does not");
     let told = carrier.write_all(NO_TLS_HERE).await;
     if let Some(socket) = carrier.tcp() {
         super::end_in_order(&socket);

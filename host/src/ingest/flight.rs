@@ -23,6 +23,8 @@ const GRAIN_BYTES: usize = 1024;
 pub struct Flight {
     seats: Arc<Semaphore>,
     loads: Arc<Semaphore>,
+    /// One body that takes long to read, with what it is merged to.
+    large: Arc<Semaphore>,
     /// Grains that there are.
     load_grains: u32,
     held: Arc<Mutex<Holding>>,
@@ -57,6 +59,7 @@ impl Flight {
         Self {
             seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
             loads: Arc::new(Semaphore::new(load_grains as usize)),
+            large: Arc::new(Semaphore::new(1)),
             load_grains,
             held: Arc::new(Mutex::new(holding)),
             known_bytes: bytes / 2 / seats,
@@ -71,6 +74,11 @@ impl Flight {
     /// Waits for a seat.
     pub(super) async fn seat(&self) -> Option<Pass> {
         Arc::clone(&self.seats).acquire_owned().await.ok()
+    }
+
+    /// Waits for the one place beside the seats: for what is read for so long that others should not wait for it.
+    pub(super) async fn large(&self) -> Option<Pass> {
+        Arc::clone(&self.large).acquire_owned().await.ok()
     }
 
     /// Waits until a batch of so many bytes may be on its way; a larger one than all together goes alone.

@@ -12,6 +12,7 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::http::request::Parts;
 use hyper::http::{Method, StatusCode};
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
@@ -23,16 +24,19 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::Shared;
 use super::carrier::Carrier;
+use super::{Shared, connection};
 use crate::limits;
 use crate::protocol::http::desk::{Asked, Desk, Page};
 use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
 
 mod body;
 mod intake;
+mod watch;
 
+use body::Body;
 use intake::Intake;
+use watch::{Watch, Watched};
 
 type Reply = Response<BoxBody<Bytes, Infallible>>;
 
@@ -42,54 +46,106 @@ pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: 
     if let Some(socket) = carrier.tcp() {
         super::end_in_order(&socket);
     }
-    let io = TokioIo::new(carrier);
+    let ended = if is_h2 { second(carrier, peer, shared).await } else { first(carrier, peer, shared).await };
+    let Err(error) = ended else { return };
+    tracing::debug!(%peer, %error, "an HTTP connection broke off");
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    // Who does what HTTP/2 forbids, or too much of what it allows, was told so and is gone.
+    if cause.is_some_and(h2::Error::is_library) {
+        shared.turned_away(peer, &error);
+    }
+}
+
+/// HTTP/1.1.
+async fn first(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper::Result<()> {
+    let watch = Arc::new(Watch::default());
+    let service = service_fn(|request| {
+        watch.asked();
+        let (peer, shared, watch) = (Arc::clone(peer), Arc::clone(shared), Arc::clone(&watch));
+        async move {
+            let reply = reply(request, &peer, &shared).await;
+            watch.answered();
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let most = Duration::from_secs(limits::HTTP_WAIT_SECONDS);
+    let mut serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(shared.settings.idle_timeout.map_or(most, |idle| idle.min(most)))
+        .max_buf_size(limits::HTTP_BUFFER_BYTES)
+        .max_headers(limits::HTTP_HEADER_FIELDS)
+        .half_close(true)
+        .serve_connection(TokioIo::new(Watched { carrier, watch: Arc::clone(&watch) }), service);
+    let (ended, wrong) = tokio::select! {
+        ended = &mut serving => (ended, watch.wrong()),
+        () = watch.late() => (Ok(()), Some(StatusCode::REQUEST_TIMEOUT)),
+        () = shared.stop.cancelled() => {
+            std::pin::Pin::new(&mut serving).graceful_shutdown();
+            (last_answers(&mut serving).await, None)
+        }
+    };
+    let Watched { mut carrier, .. } = serving.into_parts().io.into_inner();
+    if let Some(status) = wrong {
+        let why = ended.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        refuse_head(carrier, status, &why, shared).await;
+    } else if ended.is_ok() {
+        // A body that was refused may still be on its way, and must not take the answer with it.
+        connection::linger(&mut carrier, connection::patience(shared)).await;
+    }
+    ended
+}
+
+/// HTTP/2.
+async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper::Result<()> {
     let service = service_fn(|request| {
         let (peer, shared) = (Arc::clone(peer), Arc::clone(shared));
         async move { Ok::<_, Infallible>(reply(request, &peer, &shared).await) }
     });
-    let most = Duration::from_secs(limits::HTTP_HEADER_SECONDS);
-    let idle = shared.settings.idle_timeout.map_or(most, |idle| idle.min(most));
-    let ended = if is_h2 {
-        let streams = Streams::default();
-        let _with_the_connection = streams.stop.clone().drop_guard();
-        let connection = http2::Builder::new(streams.clone())
-            .timer(TokioTimer::new())
-            .max_header_list_size(limits::HTTP_HEADER_BYTES)
-            .max_concurrent_streams(limits::HTTP_STREAMS)
-            .keep_alive_interval(Duration::from_secs(limits::HTTP_HEADER_SECONDS))
-            .serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
-        let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shared.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                last_answers(connection).await
-            }
-        };
-        streams.tasks.close();
-        // Whoever asked is gone, or has had its time.
-        streams.stop.cancel();
-        streams.tasks.wait().await;
-        ended
-    } else {
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(idle)
-            .max_buf_size(limits::HTTP_BUFFER_BYTES)
-            .max_headers(limits::HTTP_HEADER_FIELDS)
-            .half_close(true)
-            .serve_connection(io, service);
-        let mut connection = std::pin::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = shared.stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                last_answers(connection).await
-            }
+    let streams = Streams::default();
+    let _with_the_connection = streams.stop.clone().drop_guard();
+    let connection = http2::Builder::new(streams.clone())
+        .timer(TokioTimer::new())
+        .max_header_list_size(limits::HTTP_HEADER_BYTES)
+        .max_concurrent_streams(limits::HTTP_STREAMS)
+        .keep_alive_interval(Duration::from_secs(limits::HTTP_WAIT_SECONDS))
+        .serve_connection(TokioIo::new(carrier), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shared.stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            last_answers(connection).await
         }
     };
-    if let Err(error) = ended {
-        tracing::debug!(%peer, %error, "an HTTP connection broke off");
+    streams.tasks.close();
+    // Whoever asked is gone, or has had its time.
+    streams.stop.cancel();
+    streams.tasks.wait().await;
+    ended
+}
+
+/// Says what is wrong with a head that never became a request, and ends the connection.
+async fn refuse_head(mut carrier: Carrier, status: StatusCode, why: &str, shared: &Shared) {
+    shared.counters.refused_lines.fetch_add(1, Ordering::Relaxed);
+    let why = match status {
+        StatusCode::REQUEST_TIMEOUT => format!("the head took longer than {} s", limits::HTTP_HEAD_SECONDS),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => format!(
+            "the head is larger than {} KiB, or has more than {} fields",
+            limits::HTTP_BUFFER_BYTES / 1024,
+            limits::HTTP_HEADER_FIELDS
+        ),
+        _ => format!("this is no request of HTTP/1.1: {why}"),
+    };
+    let answer = Answer::error(&Refusal { status, why });
+    let head = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        answer.content_type,
+        answer.body.len()
+    );
+    let patience = connection::patience(shared);
+    let told = carrier.write_all_within(&[head.as_bytes(), &answer.body].concat(), patience).await;
+    if told.is_ok() {
+        connection::linger(&mut carrier, patience).await;
     }
 }
 
@@ -116,12 +172,14 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
 /// Answers one request.
 async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply {
     let (parts, body) = request.into_parts();
+    let parts = Arc::new(parts);
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
     let format = Format::at(path);
     shared.listener.door.refresh().await;
     if !shared.listener.door.admits(&head, format.and_then(|format| format.key(&head))) {
-        let why = "this listener wants its token: send the header `Authorization: Bearer TOKEN`".to_owned();
+        let how = format.unwrap_or(Format::Messages).how_to_show_a_token();
+        let why = format!("this listener wants its token: {how}");
         let refusal = Refusal { status: StatusCode::UNAUTHORIZED, why };
         let answer = format.map_or_else(|| Answer::error(&refusal), |format| format.answer(&head, Err(&refusal)));
         let mut reply = reply_of(answer);
@@ -146,7 +204,7 @@ async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply
     if !format.methods().contains(&parts.method) || parts.method == Method::GET {
         return refused(not_allowed(format, format.methods(), &head, &parts.method), shared);
     }
-    let came = take_in(format, &head, body, peer, shared).await;
+    let came = take_in(format, Arc::clone(&parts), body, peer, shared).await;
     let reply = reply_of(format.answer(&head, came.as_ref()));
     // What mag itself is to blame for is no mistake of the client; gRPC says errors behind a status that is none.
     let is_refused = came.is_err_and(|refusal| refusal.status.is_client_error()) || reply.status().is_client_error();
@@ -180,7 +238,7 @@ async fn ask(
         }
         let body = body::read(head.headers, body, shared).await?;
         let _seat = shared.settings.flight.seat().await;
-        body.inflate()?
+        body.small()?.ok_or_else(Body::too_large_for_one)?
     } else {
         Bytes::new()
     };
@@ -190,22 +248,49 @@ async fn ask(
 /// Reads, sends on, and waits for the commit.
 async fn take_in(
     format: Format,
-    head: &Head<'_>,
+    parts: Arc<Parts>,
     body: Incoming,
     peer: &str,
     shared: &Shared,
 ) -> Result<Outcome, Refusal> {
-    let body = body::read(head.headers, body, shared).await?;
-    // One seat is what a whole body and what it is merged to may take.
+    let body = body::read(&parts.headers, body, shared).await?;
+    let intake = Intake::new(shared.clock.now());
+    let request = ToRead { format, parts, intake, text_bytes: shared.text_bytes() };
+    // One seat is what a body and what it is merged to may take.
     let seat = shared.settings.flight.seat().await;
-    let body = body.inflate()?;
-    let mut intake = Intake::new(shared.clock.now());
-    format.read(head, &body, &mut intake)?;
-    drop(body);
-    intake.check()?;
-    let taken = intake.send(peer, shared).await?;
+    if let Some(small) = body.small()? {
+        let taken = request.read(&small)?.send(peer, shared).await?;
+        drop((small, seat));
+        return taken.committed().await;
+    }
     drop(seat);
+    // What takes long to read keeps no seat from others, and no thread that they need.
+    let turn = shared.settings.flight.large().await;
+    let reading = tokio::task::spawn_blocking(move || (body.inflate().and_then(|body| request.read(&body)), turn));
+    let (read, turn) = reading.await.map_err(|failed| match failed.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_cancelled) => intake::stopping(),
+    })?;
+    let taken = read?.send(peer, shared).await?;
+    drop(turn);
     taken.committed().await
+}
+
+/// A request of which only the body is to be read.
+struct ToRead {
+    format: Format,
+    parts: Arc<Parts>,
+    intake: Intake,
+    text_bytes: usize,
+}
+
+impl ToRead {
+    fn read(mut self, body: &[u8]) -> Result<Intake, Refusal> {
+        let head = Head { uri: &self.parts.uri, headers: &self.parts.headers, text_bytes: self.text_bytes };
+        self.format.read(&head, body, &mut self.intake)?;
+        self.intake.check()?;
+        Ok(self.intake)
+    }
 }
 
 /// Requests that are answered with an error are counted like lines that are.

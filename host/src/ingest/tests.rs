@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::message::Ack;
 
+mod answers;
 mod datagrams;
 mod harness;
 mod http;

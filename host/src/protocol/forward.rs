@@ -34,6 +34,8 @@ pub struct Decoder {
     /// How far the value at the front of the next input is known.
     scan: Scan,
     inflate: Option<Box<Inflate>>,
+    /// Entries of the chunk at hand that are none.
+    refused: u32,
     /// The text of a record that has none, while it is used.
     kept: String,
 }
@@ -77,12 +79,16 @@ impl Decoder {
             parts: 0,
             scan: Scan::default(),
             inflate: None,
+            refused: 0,
             kept: String::new(),
         }
     }
 
     /// How many bytes of `input` are used up, and what they came to.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
+        if self.refused > limits::FORWARD_REFUSED {
+            return self.close();
+        }
         match self.expects {
             Expects::Chunk => self.chunk(input),
             Expects::Tag => self.tag(input),
@@ -107,6 +113,7 @@ impl Decoder {
             Ok(None) => (0, Step::NeedMore),
             Ok(Some((Head::Array(parts @ 2..=4), used))) => {
                 self.parts = parts;
+                self.refused = 0;
                 self.go_on(used, Expects::Tag)
             }
             // What a sender may say to find out whether mag is there.
@@ -177,7 +184,9 @@ impl Decoder {
             Front::Broken => self.close(),
             Front::Value(value) => {
                 self.expects = Expects::Entries(left - 1);
-                (value.len(), entry::read(value, &self.tag, &mut self.kept, self.text_bytes))
+                let step = entry::read(value, &self.tag, &mut self.kept, self.text_bytes);
+                self.refused += u32::from(matches!(step, Step::Refused(_)));
+                (value.len(), step)
             }
         }
     }
@@ -194,7 +203,9 @@ impl Decoder {
             Front::Broken => self.close(),
             Front::Value(value) => {
                 self.expects = Expects::Packed(left - value.len());
-                (value.len(), entry::read(value, &self.tag, &mut self.kept, self.text_bytes))
+                let step = entry::read(value, &self.tag, &mut self.kept, self.text_bytes);
+                self.refused += u32::from(matches!(step, Step::Refused(_)));
+                (value.len(), step)
             }
         }
     }
@@ -204,7 +215,9 @@ impl Decoder {
         match self.scan.find(inflated) {
             Ok(Some(length)) if length <= limits::FORWARD_ENTRY_BYTES => {
                 let value = self.inflate.as_deref_mut().map_or(&b""[..], |inflate| inflate.take(length));
-                return (0, entry::read(value, &self.tag, &mut self.kept, self.text_bytes));
+                let step = entry::read(value, &self.tag, &mut self.kept, self.text_bytes);
+                self.refused += u32::from(matches!(step, Step::Refused(_)));
+                return (0, step);
             }
             Ok(None) if self.scan.needs().max(inflated.len()) <= limits::FORWARD_ENTRY_BYTES => {}
             Ok(_) | Err(Broken) => return self.close(),
@@ -217,10 +230,8 @@ impl Decoder {
             self.inflate = None;
             return self.end_of_body(0);
         }
-        let some = input.get(..left.min(inflate::STEP_BYTES)).unwrap_or(input);
-        if some.is_empty() {
-            return (0, Step::NeedMore);
-        }
+        // Always the same pieces: what a broken one gives out must not depend on how its bytes came.
+        let Some(some) = input.get(..left.min(inflate::STEP_BYTES)) else { return (0, Step::NeedMore) };
         if !inflate.feed(some) {
             return self.close();
         }

@@ -183,6 +183,15 @@ impl Format {
         }
     }
 
+    /// What a request does to show a token.
+    #[must_use]
+    pub fn how_to_show_a_token(self) -> &'static str {
+        match self {
+            Self::SentryEnvelope | Self::SentryStore => "it is the key of the DSN, as in http://TOKEN@HOST/1",
+            _ => "send the header `Authorization: Bearer TOKEN`",
+        }
+    }
+
     /// Methods that it takes.
     #[must_use]
     pub fn methods(self) -> &'static [Method] {

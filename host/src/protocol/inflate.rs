@@ -4,6 +4,9 @@ use std::io::Read;
 
 use crate::limits;
 
+/// What is decompressed at a time.
+const PIECE_BYTES: usize = 8 * 1024;
+
 /// How bytes are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
@@ -70,11 +73,25 @@ pub fn inflate(coding: Coding, input: &[u8], most: usize) -> Result<Vec<u8>, Err
     .ok_or(Error::TooLarge(most))
 }
 
-/// Reads to the end; `None` once that is more than `most` bytes.
+/// Reads to the end; `None` once that is more than `most` bytes. Never asks for more memory than that.
 fn bounded(decoder: impl Read, most: usize) -> std::io::Result<Option<Vec<u8>>> {
+    let mut decoder = decoder.take((most as u64).saturating_add(1));
     let mut bytes = Vec::new();
-    decoder.take((most as u64).saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok((bytes.len() <= most).then_some(bytes))
+    let mut piece = [0; PIECE_BYTES];
+    loop {
+        let count = decoder.read(&mut piece)?;
+        if count == 0 {
+            return Ok(Some(bytes));
+        }
+        let whole = bytes.len() + count;
+        if whole > most {
+            return Ok(None);
+        }
+        if whole > bytes.capacity() {
+            bytes.reserve_exact(bytes.capacity().saturating_mul(2).clamp(whole, most) - bytes.len());
+        }
+        bytes.extend_from_slice(piece.get(..count).unwrap_or_default());
+    }
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(super) struct Firing {
     shared: Message,
     /// The first of them began.
     since: Millis,
+    /// The last of those ended that are over.
+    until: Millis,
 }
 
 /// Tells of a group that was just told that its alerts are over since `at`; it counts no message.
@@ -32,7 +34,8 @@ pub(super) fn over(group: &Group, at: Millis) -> Closed {
 }
 
 impl Firing {
-    fn over(self, route: &Route, id: GroupId, now: Millis) -> Closed {
+    fn over(self, route: &Route, id: GroupId) -> Closed {
+        let (until, opened) = (self.until, self.since.min(self.until));
         let Message { text, kind, severity, labels, source } = self.shared;
         let group = Group {
             id,
@@ -44,10 +47,10 @@ impl Firing {
             labels,
             count: 0,
             total: 0,
-            first_seen: self.since.min(now),
-            last_seen: now,
-            opened: self.since.min(now),
-            closed: now,
+            first_seen: opened,
+            last_seen: until,
+            opened,
+            closed: until,
             samples: Vec::new(),
             reason: Reason::Resolved,
         };
@@ -74,7 +77,7 @@ impl Core {
                 self.join(&message, starts);
                 if let Some(replaced) = replaced {
                     // Its group goes on with the new one.
-                    self.leave(&replaced.message, now);
+                    self.leave(&replaced, now);
                 }
                 let times = Times { first_seen: starts.min(now), ..Times::at(now, 1) };
                 self.count_on_routes((&Arc::new(message), times), now, at);
@@ -83,7 +86,7 @@ impl Core {
             Verdict::Unknown => {}
             Verdict::Over(alerts) => {
                 for alert in alerts {
-                    self.leave(&alert.message, now);
+                    self.leave(&alert, now);
                 }
             }
             Verdict::NoRoom(message) => {
@@ -102,7 +105,7 @@ impl Core {
     /// Some alerts are over, because nobody posted them again.
     pub fn end_alerts(&mut self, now: Millis, at: Instant) {
         for alert in self.alerts.over(at) {
-            self.leave(&alert.message, now);
+            self.leave(&alert, now);
         }
     }
 
@@ -124,7 +127,7 @@ impl Core {
                     self.refired.push(id);
                     let slot = self.windows.open_of(key(*index, route), message);
                     mark(&mut self.windows, &mut self.changed, slot, None);
-                    self.firing.insert(id, Firing { alerts: 1, shared: message.clone(), since: starts });
+                    self.firing.insert(id, Firing { alerts: 1, shared: message.clone(), since: starts, until: 0 });
                 }
             }
         }
@@ -132,7 +135,8 @@ impl Core {
     }
 
     /// An alert no longer fires.
-    fn leave(&mut self, message: &Message, now: Millis) {
+    fn leave(&mut self, alert: &Alert, now: Millis) {
+        let message = &alert.message;
         let mut taken = std::mem::take(&mut self.taken);
         self.routes.of(message, &mut taken);
         for index in &taken {
@@ -140,15 +144,16 @@ impl Core {
             let id = group_id(&route.id, &route.group_by, message);
             let Some(firing) = self.firing.get_mut(&id) else { continue };
             firing.alerts -= 1;
+            firing.until = firing.until.max(alert.ends.min(now));
             if firing.alerts > 0 {
                 continue;
             }
             let Some(firing) = self.firing.remove(&id) else { continue };
             let slot = self.windows.open_of(key(*index, route), message);
+            mark(&mut self.windows, &mut self.changed, slot, Some(firing.until));
             if slot.is_none() {
-                self.closed.push(firing.over(route, id, now));
+                self.closed.push(firing.over(route, id));
             }
-            mark(&mut self.windows, &mut self.changed, slot, Some(now));
         }
         self.taken = taken;
     }

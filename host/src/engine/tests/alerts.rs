@@ -77,6 +77,12 @@ async fn a_group_is_over_when_the_last_of_its_alerts_is() {
     assert_eq!((group.count, group.total, group.reason), (0, 2, Reason::Resolved));
     assert_eq!((group.labels.get("alertname"), group.labels.get("host")), (Some("Disk"), None));
     assert_eq!(group.closed - group.opened, 10_000, "so long it lasted");
+    rig.posts(vec![posted("Link", "a", Ends::Unsaid), posted("Link", "b", Ends::Unsaid)]).await;
+    assert_eq!(rig.told_one().await, told("Link on a", 2, 2, Reason::Count));
+    tokio::time::advance(Duration::from_secs(50)).await;
+    rig.posts(vec![posted("Link", "a", Ends::At(NOON + 40_000)), posted("Link", "b", Ends::At(NOON + 30_000))]).await;
+    let group = rig.told("console").await.groups.remove(0);
+    assert_eq!((group.opened, group.closed), (NOON, NOON + 40_000), "when it was over, not when that was heard");
     rig.stop().await;
     balanced(&path);
 }
@@ -215,4 +221,34 @@ async fn silences_go_on_after_a_restart_and_end_in_time() {
     assert_eq!(rig.told_one().await, told("a", 1, 2, Reason::Count));
     rig.stop().await;
     balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn all_silences_together_have_a_bounded_number_of_regular_expressions() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&root(1), &path);
+    let set = |number: usize, matcher: &str| Silence {
+        id: String::new(),
+        matchers: vec![crate::matcher::Matcher::parse(matcher).expect("a good matcher")],
+        starts: NOON,
+        ends: NOON + 60_000,
+        created_by: "ann".to_owned(),
+        comment: format!("number {number}"),
+        updated: NOON,
+        messages: 0,
+    };
+    let mut ids = Vec::new();
+    for number in 0..limits::SILENCE_REGEXES {
+        let made = rig.store.silence(SilenceWish::Set(set(number, "host=~a.*"))).await.expect("the store runs");
+        ids.push(made.expect("it is set"));
+    }
+    let more = rig.store.silence(SilenceWish::Set(set(0, "host=~b.*"))).await.expect("the store runs");
+    let why = more.expect_err("one too many").to_string();
+    assert!(why.contains("100 regular expressions at most"), "{why}");
+    let plain = rig.store.silence(SilenceWish::Set(set(0, "host=b"))).await.expect("the store runs");
+    assert!(plain.is_ok(), "an equation costs nothing");
+    rig.store.silence(SilenceWish::Expire(ids.remove(0))).await.expect("the store runs").expect("it is expired");
+    let again = rig.store.silence(SilenceWish::Set(set(0, "host=~b.*"))).await.expect("the store runs");
+    assert!(again.is_ok(), "there is room again");
+    rig.stop().await;
 }

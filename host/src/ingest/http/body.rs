@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::http::StatusCode;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::super::Shared;
 use super::super::flight::Held;
@@ -17,7 +17,7 @@ use crate::protocol::inflate::{Coding, Error, inflate};
 /// A body as it came.
 #[derive(Debug)]
 pub(super) struct Body {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     coding: Coded,
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, shared: &Shared) -
     }
     let whole = collect(body, shared);
     match timeout(Duration::from_secs(limits::HTTP_BODY_SECONDS), whole).await {
-        Ok(bytes) => Ok(Body { bytes: bytes?, coding }),
+        Ok(bytes) => Ok(Body { bytes: bytes?.into(), coding }),
         Err(_) => Err(Refusal {
             status: StatusCode::REQUEST_TIMEOUT,
             why: format!("the body took longer than {} s", limits::HTTP_BODY_SECONDS),
@@ -50,9 +50,14 @@ async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal
     let mut bytes = Vec::new();
     let mut held: Option<Held> = None;
     let mut counted = 0;
+    let started = shared.clock.instant();
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
+            () = sleep_until(started + allowed(bytes.len())) => {
+                let why = format!("the body came slower than {} B/s", limits::HTTP_BODY_BYTES_PER_SECOND);
+                return Err(Refusal { status: StatusCode::REQUEST_TIMEOUT, why });
+            }
             () = too_late(shared) => {
                 let why = "mag stops: send it again".to_owned();
                 return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why });
@@ -77,6 +82,12 @@ async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal
             held = shared.settings.flight.hold(counted);
         }
     }
+}
+
+/// How long so many bytes may have been in coming, and the next one with them.
+fn allowed(bytes: usize) -> Duration {
+    let millis = bytes as u64 * 1_000 / limits::HTTP_BODY_BYTES_PER_SECOND;
+    Duration::from_secs(limits::HTTP_BODY_GRACE_SECONDS) + Duration::from_millis(millis)
 }
 
 /// A stopping mag waits for a body only as long as for anything else that comes in.
@@ -105,21 +116,49 @@ fn coding(headers: &HeaderMap) -> Result<Coded, Refusal> {
 }
 
 impl Body {
+    /// The bytes that were compressed, unless they take long to read.
+    ///
+    /// # Errors
+    ///
+    /// When they are not what the header says.
+    pub(super) fn small(&self) -> Result<Option<Bytes>, Refusal> {
+        if self.bytes.len() > limits::HTTP_SMALL_BYTES {
+            return Ok(None);
+        }
+        match self.inflated(limits::HTTP_SMALL_BYTES) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(Error::TooLarge(_)) => Ok(None),
+            Err(error) => Err(refusal(&error)),
+        }
+    }
+
     /// The bytes that were compressed.
     ///
     /// # Errors
     ///
     /// When they are not what the header says, or more than mag reads.
     pub(super) fn inflate(self) -> Result<Bytes, Refusal> {
+        self.inflated(limits::HTTP_INFLATED_BYTES).map_err(|error| refusal(&error))
+    }
+
+    fn inflated(&self, most: usize) -> Result<Bytes, Error> {
         let coding = match self.coding {
-            Coded::Not => return Ok(self.bytes.into()),
+            Coded::Not => return Ok(Bytes::clone(&self.bytes)),
             Coded::As(coding) => coding,
             Coded::Either => Coding::of(&self.bytes).unwrap_or(Coding::Gzip),
         };
-        match inflate(coding, &self.bytes, limits::HTTP_INFLATED_BYTES) {
-            Ok(bytes) => Ok(bytes.into()),
-            Err(error @ Error::Not(..)) => Err(Refusal::bad(format!("the body is {error}"))),
-            Err(error @ Error::TooLarge(_)) => Err(Refusal::too_large(format!("the body is {error}"))),
-        }
+        inflate(coding, &self.bytes, most).map(Bytes::from)
+    }
+
+    /// What a body is told that should hold one small thing.
+    pub(super) fn too_large_for_one() -> Refusal {
+        Refusal::too_large(format!("the body is larger than {} KiB", limits::HTTP_SMALL_BYTES / 1024))
+    }
+}
+
+fn refusal(error: &Error) -> Refusal {
+    match error {
+        Error::Not(..) => Refusal::bad(format!("the body is {error}")),
+        Error::TooLarge(_) => Refusal::too_large(format!("the body is {error}")),
     }
 }

@@ -139,6 +139,7 @@ impl Taken {
     }
 }
 
-fn stopping() -> Refusal {
+/// What a client is told that asks while mag stops.
+pub(super) fn stopping() -> Refusal {
     Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why: "mag stops: send it again".to_owned() }
 }

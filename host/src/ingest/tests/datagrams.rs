@@ -131,3 +131,17 @@ async fn a_port_for_gelf_takes_nothing_else() {
     mag.stopped().await;
     assert_eq!(counters.refused_lines.load(std::sync::atomic::Ordering::Relaxed), 2);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_misses_a_chunk_is_counted_when_its_time_is_over_whether_or_not_anything_comes() {
+    let (mag, sender, address) = gelf(Protocol::Auto).await;
+    sender.send_to(&chunk(0, 2, b"{\"short"), address).await.unwrap();
+    let counted = async {
+        while mag.counted(|counters| &counters.partial) == 0 {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let started = tokio::time::Instant::now();
+    soon(counted).await;
+    assert!(started.elapsed().as_millis() >= u128::from(limits::GELF_CHUNK_MILLIS));
+}

@@ -1,13 +1,15 @@
 //! HTTP requests as they stand on the wire, against an engine that only counts and confirms.
 
 use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::counts;
-use super::harness::{Mag, rest, soon, start};
+use super::harness::{Mag, line, rest, soon, start};
 use crate::limits;
 
 /// Posts a body with these further fields, and gives back status and body of the answer.
@@ -159,4 +161,115 @@ async fn a_request_with_more_different_messages_than_mag_holds_is_refused_whole(
     assert_eq!(status, 413);
     assert!(body.contains("send them in several"), "{body}");
     assert_eq!(mag.engine.total(), 0);
+}
+
+/// What is answered to a request whose bytes come one a second, and after how many seconds.
+async fn trickle(mag: &Mag, begin: &str, byte: u8) -> (u16, String, u64) {
+    let (mut read, mut write) = mag.connect().await.into_split();
+    let started = Instant::now();
+    write.write_all(begin.as_bytes()).await.unwrap();
+    let more = async {
+        loop {
+            sleep(Duration::from_secs(1)).await;
+            if write.write_all(&[byte]).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let mut told = String::new();
+    tokio::select! {
+        read = read.read_to_string(&mut told) => drop(read.unwrap()),
+        () = more => {}
+    }
+    let (status, body) = answer(&told);
+    (status, body, started.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_begun_must_be_whole_soon_however_it_trickles_in() {
+    let mag = start(9, true).await;
+    let (status, body, seconds) = trickle(&mag, "POST /api/v1/messages HTTP/1.1\r\nX: ", b'x').await;
+    assert_eq!((status, body.as_str()), (408, r#"{"error":"the head took longer than 10 s"}"#));
+    assert!((10..13).contains(&seconds), "after {seconds} s");
+    assert_eq!(mag.counted(|c| &c.refused_lines), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_may_wait_longer_for_its_next_request_than_a_head_may_take() {
+    let mag = start(9, true).await;
+    let mut client = mag.connect().await;
+    for _ in 0..3 {
+        sleep(Duration::from_secs(3 * limits::HTTP_HEAD_SECONDS)).await;
+        client.write_all(b"POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 1\r\n\r\na").await.unwrap();
+        let mut head = String::new();
+        while !head.ends_with("}\n") {
+            head.push_str(&line(&mut client).await);
+        }
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    }
+    assert_eq!((mag.engine.total(), mag.counted(|c| &c.refused_lines)), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_must_come_at_a_kilobyte_a_second() {
+    let mag = start(9, true).await;
+    let begin = "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 100000\r\n\r\n";
+    let (status, body, seconds) = trickle(&mag, begin, b'a').await;
+    assert_eq!((status, body.as_str()), (408, r#"{"error":"the body came slower than 1024 B/s"}"#));
+    assert!((5..8).contains(&seconds), "after {seconds} s");
+    let mut steady = mag.connect().await;
+    steady.write_all(begin.as_bytes()).await.unwrap();
+    for _ in 0..50 {
+        sleep(Duration::from_secs(1)).await;
+        steady.write_all(&[b'a'; 2_000]).await.unwrap();
+    }
+    steady.shutdown().await.unwrap();
+    assert_eq!(answer(&rest(&mut steady).await).0, 200);
+    assert_eq!((mag.engine.total(), mag.counted(|c| &c.refused_lines)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_head_that_is_none_is_told_why() {
+    let mag = start(9, true).await;
+    let large = format!("GET / HTTP/1.1\r\nCookie: {}\r\n\r\n", "x".repeat(2 * limits::HTTP_BUFFER_BYTES));
+    let fields = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(limits::HTTP_HEADER_FIELDS + 1));
+    let too_large = r#"{"error":"the head is larger than 16 KiB, or has more than 64 fields"}"#;
+    for head in [large, fields] {
+        assert_eq!(answer(&mag.exchange(head).await), (431, too_large.to_owned()));
+    }
+    let (status, body) = answer(&mag.exchange("GET / HTTP/1.1\r\nno field\r\n\r\n").await);
+    assert!(status == 400 && body.starts_with(r#"{"error":"this is no request of HTTP/1.1: "#), "{status} {body}");
+    assert_eq!((mag.counted(|c| &c.refused_lines), mag.counted(|c| &c.connections)), (3, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_long_to_read_keeps_no_seat_from_others() {
+    let mag = start(20, true).await;
+    // Few bytes that inflate to many, and come to one message.
+    let body = gzip(format!("{{\"text\":\"a\",\"x\":[{}0]}}", "0,".repeat(4_000_000)).as_bytes());
+    assert!(body.len() < 32 * 1024, "{} bytes", body.len());
+    let head = "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Encoding: gzip\r\n";
+    let request = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let mut heavy = Vec::new();
+    for _ in 0..8 {
+        let mut client = mag.connect().await;
+        client.write_all(&request).await.unwrap();
+        let answered = Arc::clone(&answered);
+        heavy.push(tokio::spawn(async move {
+            let told = rest(&mut client).await;
+            answered.fetch_add(1, Ordering::Relaxed);
+            told
+        }));
+    }
+    // All of them have been asked before.
+    let mut honest = mag.connect().await;
+    honest.write_all(b"{\"ack\":true}\n{\"text\":\"b\"}\n").await.unwrap();
+    assert_eq!(line(&mut honest).await, "{\"acked\":1}\n");
+    let before = answered.load(Ordering::Relaxed);
+    for task in heavy {
+        assert_eq!(answer(&soon(task).await.unwrap()), (200, r#"{"accepted":1,"errors":[]}"#.to_owned()));
+    }
+    assert!(before < 8, "acknowledged only behind all of them");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 8), ("b", 1)]));
 }

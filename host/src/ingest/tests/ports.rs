@@ -1,6 +1,7 @@
 //! The rules of a port: TLS, tokens, labels, PROXY headers, unix sockets, and how many connections and how long.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -248,6 +249,8 @@ async fn a_unix_socket_takes_messages_and_its_file_goes_with_it() {
     let bound = Bound::unix(&path).unwrap();
     let taken = Bound::unix(&path).expect_err("somebody serves it");
     assert_eq!(taken.kind(), std::io::ErrorKind::AddrInUse);
+    let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o666, "like a port: its folder says who reaches it");
     let mag = start_as(settings(), |listener| *listener = Listener::plain(bound)).await;
     let mut client = UnixStream::connect(&path).await.unwrap();
     client.write_all(b"STRING\na\n").await.unwrap();
@@ -256,4 +259,20 @@ async fn a_unix_socket_takes_messages_and_its_file_goes_with_it() {
     let engine = mag.stopped().await;
     assert_eq!(engine.entries.lock().unwrap()[0].message.source, "unix");
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn whoever_shows_no_token_is_told_how_its_own_format_shows_one() {
+    let mag = start_as(settings(), |listener| {
+        listener.protocol = Protocol::Http;
+        listener.door = Door::new(Some(SecretValue("key".to_owned()).into()));
+    })
+    .await;
+    let head =
+        |path: &str| format!("POST {path} HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let told = mag.exchange(head("/api/1/envelope/")).await;
+    assert!(told.starts_with("HTTP/1.1 401 ") && told.contains("it is the key of the DSN"), "{told}");
+    let told = mag.exchange(head("/api/v1/messages")).await;
+    assert!(told.starts_with("HTTP/1.1 401 ") && told.contains("Authorization: Bearer TOKEN"), "{told}");
+    assert_eq!(mag.counted(|c| &c.refused_lines), 2);
 }

@@ -51,7 +51,7 @@ pub struct Chunks {
 impl Chunks {
     /// Takes a datagram of `peer`, which came at `now`, in milliseconds that never go back.
     pub fn take(&mut self, peer: Option<IpAddr>, datagram: &[u8], now: u64) -> Came {
-        self.forget(|open| now.saturating_sub(open.since) > limits::GELF_CHUNK_MILLIS);
+        self.give_up(now);
         let Some(chunk) = datagram.strip_prefix(&MAGIC) else { return whole(datagram) };
         let Some((id, [number, count, data @ ..])) = chunk.split_first_chunk::<8>() else { return Came::Refused };
         if !(1..=limits::GELF_CHUNKS).contains(count) || number >= count {
@@ -86,6 +86,17 @@ impl Chunks {
             self.forget(|_| std::mem::replace(&mut first, false));
         }
         Came::Waits
+    }
+
+    /// When the oldest message that waits for chunks is given up, in the same milliseconds.
+    #[must_use]
+    pub fn due(&self) -> Option<u64> {
+        self.open.front().map(|open| open.since + limits::GELF_CHUNK_MILLIS + 1)
+    }
+
+    /// Gives up what has waited for too long.
+    pub fn give_up(&mut self, now: u64) {
+        self.forget(|open| now.saturating_sub(open.since) > limits::GELF_CHUNK_MILLIS);
     }
 
     /// Messages that were given up since the last time, because chunks of them are missing.
@@ -169,6 +180,11 @@ mod tests {
         assert_eq!(chunks.lost(), 0);
         assert_eq!(chunks.take(PEER, &chunk(1, 1, 2, &MESSAGE[5..]), limits::GELF_CHUNK_MILLIS + 1), Came::Waits);
         assert_eq!(chunks.lost(), 1);
+        let due = chunks.due().expect("another one waits");
+        chunks.give_up(due - 1);
+        assert_eq!(chunks.lost(), 0);
+        chunks.give_up(due);
+        assert_eq!((chunks.lost(), chunks.due()), (1, None));
     }
 
     #[test]
