@@ -117,7 +117,7 @@ impl Admin {
             intake,
             loaded: self.loaded.borrow().clone(),
         };
-        Ok(Status::new(overview, Some(live), StoreSize { path, bytes, wal_bytes, commit: 0 }))
+        Ok(Status::new(overview, Some(live), StoreSize { path, bytes, wal_bytes, commit: 0 }, self.clock.now()))
     }
 }
 

@@ -59,7 +59,9 @@ fn left_behind(mag: &Mag) -> (Option<Status>, Option<String>) {
         return (None, None);
     }
     match store::look(&path, |reader| Ok((reader.overview()?, reader.sizes()?))) {
-        Ok((overview, sizes)) => (Some(Status::of_file(overview, &path, sizes)), store::holder(&path)),
+        Ok((overview, sizes)) => {
+            (Some(Status::of_file(overview, &path, sizes, Clock::system().now())), store::holder(&path))
+        }
         Err(error) => {
             complain(&format!("mag: {error}"));
             (None, None)
@@ -77,6 +79,10 @@ fn screen(status: &Status, holder: Option<&str>, clock: &Clock) -> String {
         let refused = if refused == 0 { String::new() } else { format!(", {refused} refused") };
         let (open, taken) = (count(intake.connections, "connection"), count(intake.messages, "message"));
         lines.push(format!("intake    {open}, {taken} since the start{refused}"));
+    }
+    if status.alerts + status.silences_active + status.silences_pending > 0 {
+        let (fire, active) = (count(status.alerts, "alert"), count(status.silences_active, "silence"));
+        lines.push(format!("alerts    {fire} firing, {active} active, {} pending", status.silences_pending));
     }
     let store = &status.store;
     let file = line(store.path.as_deref().unwrap_or(":memory:"), 40);
@@ -188,16 +194,19 @@ mod tests {
             open: vec![OpenRoute { route: long.clone(), groups: 3, messages: 118 }],
             senders: vec![line],
             recent: vec![letter],
+            alerts: 3,
+            silences: vec![(now - 9, now - 1), (now, now + 1), (now + 1, now + 9), (now + 2, now + 9)],
             ..Overview::default()
         };
         let clock = Clock::derived(now);
-        let screen = screen(&Status::of_file(overview, Path::new(&long), (1_234_567, 0)), None, &clock);
+        let screen = screen(&Status::of_file(overview, Path::new(&long), (1_234_567, 0), now), None, &clock);
         for line in screen.lines() {
             assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
         }
         expect![[r#"
             mag 0.1.0 is not running; this is what its store says
             counting  3 groups, 118 messages
+            alerts    3 alerts firing, 1 silence active, 2 pending
             store     xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…, 1.2 MiB, log 0 B, commit 7
 
             SENDER          HEALTH          WAITING  UNDER WAY   DEAD  DELIVERED

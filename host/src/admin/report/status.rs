@@ -30,6 +30,15 @@ pub struct Status {
     pub recent: Vec<LetterReport>,
     /// All dead letters.
     pub dead_letters: u64,
+    /// Alerts that fire.
+    #[serde(default)]
+    pub alerts: u64,
+    /// Silences that hold now.
+    #[serde(default)]
+    pub silences_active: u64,
+    /// Silences that are to come.
+    #[serde(default)]
+    pub silences_pending: u64,
     /// Where every message is.
     pub ledger: Vec<AccountReport>,
     /// What comes in; only of a running mag.
@@ -173,13 +182,18 @@ pub(in crate::admin) struct Live {
 impl Status {
     /// Of a store on which no mag runs, or one that cannot be asked.
     #[must_use]
-    pub fn of_file(overview: Overview, path: &Path, (bytes, wal_bytes): (u64, u64)) -> Self {
+    pub fn of_file(overview: Overview, path: &Path, (bytes, wal_bytes): (u64, u64), now: Millis) -> Self {
         let path = Some(path.display().to_string());
-        Self::new(overview, None, StoreSize { path, bytes, wal_bytes, commit: 0 })
+        Self::new(overview, None, StoreSize { path, bytes, wal_bytes, commit: 0 }, now)
     }
 
     /// Of what the store says, and of what only the running mag knows.
-    pub(in crate::admin) fn new(overview: Overview, live: Option<Live>, store: StoreSize) -> Self {
+    pub(in crate::admin) fn new(overview: Overview, live: Option<Live>, store: StoreSize, now: Millis) -> Self {
+        let silences = |holds: fn(Millis, Millis, Millis) -> bool| {
+            overview.silences.iter().filter(|(starts, ends)| holds(*starts, *ends, now)).count() as u64
+        };
+        let silences_active = silences(|starts, ends, now| starts <= now && now < ends);
+        let silences_pending = silences(|starts, _, now| now < starts);
         let mut lines: BTreeMap<String, SenderLine> =
             overview.senders.into_iter().map(|line| (line.name.clone(), line)).collect();
         let mut senders = Vec::new();
@@ -201,6 +215,9 @@ impl Status {
             recent: overview.recent.into_iter().map(LetterReport::from).collect(),
             ledger: overview.accounts.into_iter().map(AccountReport::from).collect(),
             config: live.as_ref().map(|live| live.loaded.clone().into()),
+            alerts: overview.alerts,
+            silences_active,
+            silences_pending,
             intake: live.map(|live| live.intake),
             store: StoreSize { commit: overview.commit, ..store },
         }

