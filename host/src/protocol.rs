@@ -18,12 +18,14 @@ pub mod inflate;
 mod json;
 mod labels;
 pub mod ndjson;
+mod raws;
 pub mod relp;
 pub mod syslog;
 mod text;
 mod time;
 
 pub use detect::{Spoken, detect};
+pub use raws::Raws;
 
 /// One message, borrowed from the bytes it came in.
 #[derive(Debug, PartialEq)]
@@ -247,25 +249,28 @@ impl Decoder {
         }
     }
 
-    /// The message at the front of `input`, if it is there as a whole and stands for itself. It is still to be taken:
-    /// by [`Decoder::pass`] when it is known what it means, else by [`Decoder::next`].
+    /// The messages at the front of `input` that are there as a whole and stand for themselves. They are still to be
+    /// taken, in their order: by [`Decoder::pass`] when it is known what they mean, else by [`Decoder::next`].
     #[inline]
-    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
+    pub fn raws<'a>(&self, input: &'a [u8], raws: &mut Raws<'a>) {
         match &self.speaks {
-            Speaks::Unknown | Speaks::Forward(_) | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => None,
-            Speaks::Classic(decoder) => decoder.raw(input),
-            Speaks::Ndjson(decoder) => decoder.raw(input),
-            Speaks::Syslog(decoder) => decoder.raw(input),
+            Speaks::Unknown | Speaks::Forward(_) | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) => {}
+            Speaks::Classic(decoder) => decoder.raws(input, raws),
+            Speaks::Ndjson(decoder) => decoder.raws(input, raws),
+            Speaks::Syslog(decoder) => decoder.raws(input, raws),
         }
     }
 
-    /// The message that [`Decoder::raw`] showed is taken.
+    /// So many of the messages that [`Decoder::raws`] showed are taken.
     #[inline]
-    pub fn pass(&mut self) {
+    pub fn pass(&mut self, messages: usize) {
+        if messages == 0 {
+            return;
+        }
         match &mut self.speaks {
             Speaks::Unknown | Speaks::Json(_) | Speaks::Gelf(_) | Speaks::Relp(_) | Speaks::Forward(_) => {}
             Speaks::Classic(decoder) => decoder.pass(),
-            Speaks::Ndjson(decoder) => decoder.pass(),
+            Speaks::Ndjson(decoder) => decoder.pass(messages),
             Speaks::Syslog(decoder) => decoder.pass(),
         }
     }

@@ -132,6 +132,12 @@ impl Spares {
         kept.keep(work.merger);
     }
 
+    /// Gives `work` a merger that may know something, after [`Spares::give_merger`].
+    pub(super) fn take_merger(&self, work: &mut Work) {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).mergers.pop();
+        work.merger = kept.unwrap_or_else(|| Merger::new(self.room));
+    }
+
     /// Leaves `work` with a merger that will know nothing, and keeps the drained one for others.
     pub(super) fn give_merger(&self, work: &mut Work) {
         let merger = std::mem::replace(&mut work.merger, Merger::new(0));

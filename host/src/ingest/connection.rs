@@ -19,14 +19,15 @@ use super::buffer::Work;
 use super::carrier::{Carrier, Reading};
 use super::counters::Tally;
 use super::flight::{Held, Pass};
-use super::merge::Merger;
 use super::replies::Replies;
 use crate::limits;
-use crate::message::{Ack, Answers, Batch, Millis};
-use crate::protocol::{Decoder, Form, Last, Parsed, Spoken, Step};
+use crate::message::{Ack, Answers, Batch};
+use crate::protocol::{Decoder, Last, Spoken};
 
-/// Steps of a decoder between two looks at the clock: one can inflate a whole entry.
-const LOOK_AT_CLOCK: u32 = 16;
+mod absorb;
+
+use absorb::Absorbed;
+pub(super) use absorb::take;
 
 /// Why reading ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,18 +44,6 @@ enum End {
     Broken,
     /// Nobody takes batches any more.
     EngineGone,
-}
-
-/// How far the bytes at hand were used up.
-enum Absorbed {
-    All,
-    /// Merged messages must go on first, or the client must take its replies.
-    Full,
-    Close,
-    /// The client said that it is done.
-    End,
-    /// Others must have a turn.
-    Turn,
 }
 
 /// Serves one connection that speaks a protocol of its own, not HTTP, until it is closed.
@@ -81,6 +70,7 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
         tally: Tally::default(),
         accepted: 0,
         promised: 0,
+        stride: 1,
         stop_at: None,
     };
     let (end, committed) = tokio::join!(reader.run(), replies.write(&mut write, committed, &shared.stop));
@@ -144,6 +134,8 @@ struct Reader<'c> {
     accepted: u64,
     /// The last number for which an ack was asked of the engine.
     promised: u64,
+    /// Messages that are looked up together; few while many are not known.
+    stride: usize,
     /// When reading ends because mag stops.
     stop_at: Option<Instant>,
 }
@@ -311,6 +303,8 @@ impl Reader<'_> {
         if let Err(end) = self.send(work, self.replies.acks_wanted()).await {
             return Some(end);
         }
+        // Whoever has the next turn shall know what was learned here, and not learn it anew.
+        self.shared.spares.give_merger(work);
         let held = self.hold(work.buffer.capacity());
         self.seat = None;
         yield_now().await;
@@ -318,6 +312,8 @@ impl Reader<'_> {
             seat = self.shared.settings.flight.seat() => self.seat = seat,
             () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
         }
+        self.shared.spares.take_merger(work);
+        work.merger.enter(self.peer, self.shared.text_bytes());
         None
     }
 
@@ -345,99 +341,6 @@ impl Reader<'_> {
             self.seat = self.shared.settings.flight.seat().await;
         }
         None
-    }
-
-    fn absorb(&mut self, work: &mut Work, now: Millis) -> Absorbed {
-        let Work { buffer, merger } = work;
-        let until = self.shared.clock.instant() + Duration::from_millis(limits::MERGE_MILLIS);
-        let mut steps = 0_u32;
-        loop {
-            steps += 1;
-            if steps.is_multiple_of(LOOK_AT_CLOCK) && self.shared.clock.instant() >= until {
-                return Absorbed::Turn;
-            }
-            let (known, unknown) = self.recall(buffer.filled(), merger, now);
-            buffer.consume(known);
-            if merger.is_full() {
-                return Absorbed::Full;
-            }
-            let line = unknown.and_then(|raw| buffer.filled().get(..raw));
-            let (used, step) = self.decoder.next(buffer.filled());
-            match step {
-                Step::Message(message) => {
-                    self.tally.note(&message);
-                    self.accepted += 1;
-                    take_line(merger, message, line, (self.accepted, now));
-                    buffer.consume(used);
-                    if merger.is_full() {
-                        return Absorbed::Full;
-                    }
-                }
-                Step::NeedMore => {
-                    buffer.consume(used);
-                    return Absorbed::All;
-                }
-                Step::Nothing => buffer.consume(used),
-                Step::AckWanted => {
-                    buffer.consume(used);
-                    self.replies.want_acks(self.accepted);
-                }
-                Step::Promise(bytes) => {
-                    buffer.consume(used);
-                    self.replies.promise(self.accepted, bytes);
-                    if self.replies.is_full() {
-                        return Absorbed::Full;
-                    }
-                }
-                Step::End => {
-                    buffer.consume(usize::MAX);
-                    return Absorbed::End;
-                }
-                Step::Refused(reply) => {
-                    buffer.consume(used);
-                    self.refuse(&reply);
-                    if self.replies.is_full() {
-                        return Absorbed::Full;
-                    }
-                }
-                Step::Close(reply) => {
-                    self.refuse(&reply);
-                    // Whose protocol has no word for a mistake is told nothing: the log says it.
-                    if reply.is_empty() {
-                        self.shared.refusals.broken(&self.peer, self.shared.clock.instant());
-                    }
-                    buffer.consume(usize::MAX);
-                    return Absorbed::Close;
-                }
-            }
-        }
-    }
-
-    /// Counts the known messages at the front: nearly all, in a storm. Says how many bytes they take, and how long the
-    /// line behind them is that is not known.
-    #[inline]
-    fn recall(&mut self, bytes: &[u8], merger: &mut Merger, now: Millis) -> (usize, Option<usize>) {
-        let (mut at, mut messages, mut unknown) = (0, 0, None);
-        while let Some(raw) = bytes.get(at..).and_then(|rest| self.decoder.raw(rest)) {
-            if !merger.recall(raw.bytes, raw.form, raw.time.unwrap_or(now)) {
-                unknown = (raw.form == Form::Line).then_some(raw.bytes.len());
-                break;
-            }
-            self.decoder.pass();
-            at += raw.used;
-            messages += 1;
-            if merger.is_full() {
-                break;
-            }
-        }
-        self.tally.messages += messages;
-        self.accepted += messages;
-        (at, unknown)
-    }
-
-    fn refuse(&mut self, reply: &str) {
-        self.tally.refused_lines += 1;
-        self.replies.push(reply);
     }
 
     /// Sends on what is left, and asks for the last ack: who sees the connection close knows that all is committed.
@@ -495,20 +398,5 @@ async fn idle(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => sleep(timeout).await,
         None => pending().await,
-    }
-}
-
-/// Merges one message, the `number`th of its connection or request.
-#[inline]
-pub(super) fn take(merger: &mut Merger, message: Parsed<'_>, number: u64, now: Millis) {
-    take_line(merger, message, None, (number, now));
-}
-
-/// The same, with the line that it came in.
-#[inline]
-fn take_line(merger: &mut Merger, mut message: Parsed<'_>, line: Option<&[u8]>, (number, now): (u64, Millis)) {
-    match message.identity.take() {
-        None => merger.add(message, line, now),
-        Some(identity) => merger.add_identified(message, *identity, number, now),
     }
 }

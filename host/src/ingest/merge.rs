@@ -8,7 +8,7 @@ mod once;
 mod spelling;
 
 use crate::message::{Entry, Identified, Millis, Numbered};
-use crate::protocol::{Form, Identity, Parsed};
+use crate::protocol::{Identity, Parsed, Raw};
 use known::Known;
 use once::Once;
 pub(super) use spelling::Odd;
@@ -52,10 +52,10 @@ impl Merger {
         }
     }
 
-    /// Counts a message that came in these very bytes before; says whether there is one.
+    /// Counts the messages at the front that came in these very bytes before; says how many.
     #[inline]
-    pub(super) fn recall(&mut self, bytes: &[u8], form: Form, now: Millis) -> bool {
-        self.known.recall(bytes, form, now)
+    pub(super) fn recall(&mut self, raws: &[Raw<'_>], now: Millis) -> usize {
+        self.known.recall(raws, now)
     }
 
     /// Counts a message that came in at `now`. When it came in a `line` that says it all, it is recalled by that line.

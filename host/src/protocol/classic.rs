@@ -6,7 +6,7 @@ use memchr::memchr;
 
 use super::go_quote::quote;
 use super::text::{cut, is_blank, trim, trim_start};
-use super::{Form, Last, Parsed, Raw, Step};
+use super::{Form, Last, Parsed, Raw, Raws, Step};
 use crate::limits;
 use crate::message::Severity;
 
@@ -50,7 +50,9 @@ impl Decoder {
     /// How many bytes of `input` are used up, and what they came to.
     pub fn next<'a>(&'a mut self, input: &'a [u8]) -> (usize, Step<'a>) {
         // The common case in one go; whatever is not common is left to the state machine.
-        if let Some(raw) = self.raw(input) {
+        if matches!(self.expects, Expects::Command)
+            && let Some(raw) = raw(input, self.text_bytes)
+        {
             self.pass();
             return (raw.used, Step::Message(Parsed::plain(raw.bytes, None, false)));
         }
@@ -67,16 +69,15 @@ impl Decoder {
         }
     }
 
-    /// A whole message that says nothing but its text, at the front.
+    /// Whole messages that say nothing but their text, at the front.
     #[inline]
-    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
-        let Expects::Command = self.expects else { return None };
-        let rest = input.strip_prefix(COMMON)?;
-        let at = memchr(b'\n', rest).filter(|at| *at <= self.text_bytes)?;
-        Some(Raw { bytes: trim(rest.get(..at)?), form: Form::Text, time: None, used: COMMON.len() + at + 1 })
+    pub fn raws<'a>(&self, input: &'a [u8], raws: &mut Raws<'a>) {
+        if matches!(self.expects, Expects::Command) {
+            raws.fill(input, 0, |input, _| raw(input, self.text_bytes));
+        }
     }
 
-    /// That message is taken.
+    /// Those messages are taken.
     #[inline]
     pub fn pass(&mut self) {
         self.scanned = 0;
@@ -152,4 +153,12 @@ impl Decoder {
         let at = known + found?;
         Some((input.get(..at)?, at + 1))
     }
+}
+
+/// A whole message that says nothing but its text, at the front.
+#[inline]
+fn raw(input: &[u8], text_bytes: usize) -> Option<Raw<'_>> {
+    let rest = input.strip_prefix(COMMON)?;
+    let at = memchr(b'\n', rest).filter(|at| *at <= text_bytes)?;
+    Some(Raw { bytes: trim(rest.get(..at)?), form: Form::Text, time: None, used: COMMON.len() + at + 1 })
 }

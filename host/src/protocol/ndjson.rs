@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use memchr::memchr;
 
 use super::text::cut;
-use super::{Extra, Form, Identity, Last, Parsed, Raw, Step};
+use super::{Extra, Form, Identity, Last, Parsed, Raw, Raws, Step};
 use crate::limits;
 
 mod fields;
@@ -66,21 +66,19 @@ impl Decoder {
         }
     }
 
-    /// A whole line, at the front.
+    /// Whole lines, at the front.
     #[inline]
-    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
-        if self.skipping {
-            return None;
+    pub fn raws<'a>(&self, input: &'a [u8], raws: &mut Raws<'a>) {
+        if !self.skipping {
+            raws.fill(input, self.scanned, raw);
         }
-        let at = self.scanned + memchr(b'\n', input.get(self.scanned..)?)?;
-        Some(Raw { bytes: input.get(..at)?, form: Form::Line, time: None, used: at + 1 })
     }
 
-    /// That line is taken.
+    /// So many lines are taken.
     #[inline]
-    pub fn pass(&mut self) {
+    pub fn pass(&mut self, lines: usize) {
         self.scanned = 0;
-        self.line = self.line.saturating_add(1);
+        self.line = self.line.saturating_add(lines as u64);
     }
 
     /// A last line without its LF counts when it is a whole object: half of one never is.
@@ -123,6 +121,13 @@ impl Decoder {
             Err(error) => refusal(&error, line_number),
         }
     }
+}
+
+/// A whole line, at the front; so many bytes hold no LF.
+#[inline]
+fn raw(input: &[u8], scanned: usize) -> Option<Raw<'_>> {
+    let at = scanned + memchr(b'\n', input.get(scanned..)?)?;
+    Some(Raw { bytes: input.get(..at)?, form: Form::Line, time: None, used: at + 1 })
 }
 
 /// Reads one object that stands by itself, such as an element of an array; `Ok(None)` for a wish for acks.

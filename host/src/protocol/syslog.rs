@@ -5,7 +5,7 @@
 
 use memchr::memchr2;
 
-use super::{Form, Last, Parsed, Raw, Step};
+use super::{Form, Last, Parsed, Raw, Raws, Step};
 use crate::limits;
 
 mod data;
@@ -70,27 +70,15 @@ impl Decoder {
         }
     }
 
-    /// A whole message, at the front.
+    /// Whole messages, at the front.
     #[inline]
-    pub fn raw<'a>(&self, input: &'a [u8]) -> Option<Raw<'a>> {
-        let (start, end, used) = match input.first()? {
-            _ if self.skips != Skips::Nothing => return None,
-            b'<' => {
-                let end = self.scanned + memchr2(b'\n', 0, input.get(self.scanned..)?)?;
-                (0, end, end + 1)
-            }
-            b'0'..=b'9' => match count(input) {
-                Count::Octets { start, octets } => (start, start + octets, start + octets),
-                Count::Unknown | Count::Text => return None,
-            },
-            _ => return None,
-        };
-        let frame = input.get(start..end).filter(|frame| frame.len() <= limits::SYSLOG_FRAME_BYTES)?;
-        let (envelope, time, bytes) = message::front(frame);
-        Some(Raw { bytes, form: Form::Syslog(envelope), time, used })
+    pub fn raws<'a>(&self, input: &'a [u8], raws: &mut Raws<'a>) {
+        if self.skips == Skips::Nothing {
+            raws.fill(input, self.scanned, raw);
+        }
     }
 
-    /// That message is taken.
+    /// Those messages are taken.
     #[inline]
     pub fn pass(&mut self) {
         self.scanned = 0;
@@ -160,6 +148,25 @@ impl Decoder {
         self.skips = Skips::Nothing;
         (used, Step::Nothing)
     }
+}
+
+/// A whole message, at the front; so many bytes hold no line end.
+#[inline]
+fn raw(input: &[u8], scanned: usize) -> Option<Raw<'_>> {
+    let (start, end, used) = match input.first()? {
+        b'<' => {
+            let end = scanned + memchr2(b'\n', 0, input.get(scanned..)?)?;
+            (0, end, end + 1)
+        }
+        b'0'..=b'9' => match count(input) {
+            Count::Octets { start, octets } => (start, start + octets, start + octets),
+            Count::Unknown | Count::Text => return None,
+        },
+        _ => return None,
+    };
+    let frame = input.get(start..end).filter(|frame| frame.len() <= limits::SYSLOG_FRAME_BYTES)?;
+    let (envelope, time, bytes) = message::front(frame);
+    Some(Raw { bytes, form: Form::Syslog(envelope), time, used })
 }
 
 /// Digits and a space are a count only where a message with a priority follows, so that a line may begin with a number.

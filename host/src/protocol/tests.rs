@@ -1,9 +1,10 @@
 //! Transcripts of both protocols: what goes in, and every step that comes out, however the bytes are cut.
 
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 
-use super::syslog::Opened;
-use super::{Decoder, Form, Last, Parsed, Raw, Spoken, Step};
+use super::syslog::{Envelope, Opened};
+use super::{Decoder, Form, Last, Parsed, Raw, Raws, Spoken, Step};
 use crate::limits;
 
 mod any_bytes;
@@ -21,17 +22,21 @@ fn decode(bytes: &[u8], sizes: &[usize], text_bytes: usize) -> String {
 fn decode_by(mut decoder: Decoder, bytes: &[u8], sizes: &[usize]) -> String {
     let (mut out, mut held, mut rest) = (String::new(), Vec::new(), bytes);
     let mut sizes = sizes.iter().cycle();
+    let mut shown = VecDeque::new();
     while !rest.is_empty() {
         let size = (*sizes.next().unwrap()).clamp(1, rest.len());
         held.extend_from_slice(&rest[..size]);
         rest = &rest[size..];
         loop {
-            let raw = decoder.raw(&held);
+            if shown.is_empty() {
+                let mut raws = Raws::new();
+                raws.want(1 + held.len() % Raws::MOST);
+                decoder.raws(&held, &mut raws);
+                shown.extend(raws.all().iter().map(|raw| (raw.bytes.to_vec(), raw.form, raw.time, raw.used)));
+            }
             let (used, step) = decoder.next(&held);
-            if let Some(Raw { bytes, form: Form::Syslog(envelope), time, used: taken }) = raw {
-                let Step::Message(message) = &step else { panic!("{step:?} is not what was shown") };
-                let shown = (bytes, Some(envelope), time, taken);
-                assert_eq!((message.text, message.envelope, message.time, used), shown);
+            if let Some((bytes, form, time, taken)) = shown.pop_front() {
+                is_as_shown(&step, used, Raw { bytes: &bytes, form, time, used: taken });
             }
             let more = step == Step::NeedMore;
             let closed = matches!(step, Step::Close(_) | Step::End);
@@ -53,6 +58,21 @@ fn decode_by(mut decoder: Decoder, bytes: &[u8], sizes: &[usize]) -> String {
         Last::Refused(reply) => show(&mut out, Step::Refused(reply)),
     }
     out
+}
+
+/// What a message comes to that was shown before.
+#[track_caller]
+fn is_as_shown(step: &Step<'_>, used: usize, shown: Raw<'_>) {
+    assert_eq!(used, shown.used);
+    let envelope = match shown.form {
+        // Not every line is a message.
+        Form::Line => return,
+        Form::Text => None,
+        Form::Syslog(envelope) => Some(envelope),
+    };
+    let severity = envelope.and_then(Envelope::severity);
+    let message = Parsed { time: shown.time, envelope, ..Parsed::plain(shown.bytes, severity, false) };
+    assert_eq!(*step, Step::Message(message));
 }
 
 fn show(out: &mut String, step: Step<'_>) {

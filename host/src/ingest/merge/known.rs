@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::hint::black_box;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -13,17 +14,28 @@ use hashbrown::HashTable;
 use super::spelling::{Odd, spell};
 use crate::limits;
 use crate::message::{Count, Message, Millis, Numbered, Origin, Times};
-use crate::protocol::{Extra, Form, Parsed};
+use crate::protocol::{Extra, Form, Parsed, Raw, Raws};
 
 /// What every message that is known takes here and with whoever counts, beside its bytes: about.
 pub(super) const KNOWN_BYTES: usize = size_of::<Slot>() + 48;
+
+/// A line of the cache.
+const LINE_BYTES: usize = 64;
+
+/// A message that is being looked up.
+#[derive(Clone, Copy, Default)]
+struct Look {
+    about: About,
+    hash: u32,
+    /// That of the first message with this hash: nearly always it is the one.
+    number: Option<u32>,
+}
 
 /// Known messages, and how often each came since the last time.
 #[derive(Debug)]
 pub(super) struct Known {
     seed: RandomState,
-    /// Indexes into `slots`.
-    table: HashTable<u32>,
+    table: HashTable<Place>,
     /// By their numbers.
     slots: Vec<Slot>,
     /// The bytes of all of them in one piece: comparing with one in no order is a walk over the memory, and over far
@@ -46,21 +58,44 @@ pub(super) struct Known {
     /// Messages of this turn whose text was not UTF-8, and those whose text is longer than allowed only since its bad
     /// bytes are replaced.
     odd: Odd,
+    /// Fewer of them make messages collide.
+    #[cfg(test)]
+    pub(super) hash_bits: u32,
 }
 
-/// A known message. Its number is its place. One line of the cache: very many are counted in no order.
+/// A message in the table: its number, and enough of its hash to find it again.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    hash: u32,
+    number: u32,
+}
+
+impl Place {
+    /// What the table goes by: its buckets are chosen by the lowest bits, its tags are the highest.
+    #[inline]
+    fn spread(hash: u32) -> u64 {
+        u64::from(hash) << 32 | u64::from(hash)
+    }
+}
+
+/// A known message. Its number is its place. Never in two lines of the cache: very many are counted in no order.
 #[derive(Debug)]
-#[repr(align(64))]
+#[repr(align(32))]
 struct Slot {
-    hash: u64,
     /// Where its bytes are in `texts`.
-    start: usize,
+    start: u32,
     length: u32,
-    extra: Option<Box<Extra<'static>>>,
     about: About,
     /// Where its count is, if it came in this turn.
     turn: u32,
     at: u32,
+    more: Option<Box<More>>,
+}
+
+/// What most messages do not have.
+#[derive(Debug, Default)]
+struct More {
+    extra: Option<Extra<'static>>,
     replaced: bool,
     cut: bool,
 }
@@ -69,20 +104,28 @@ struct Slot {
 type About = u64;
 
 /// A message as it is looked up.
+#[derive(Clone, Copy)]
 struct Key<'k, 'p> {
-    hash: u64,
+    hash: u32,
     bytes: &'k [u8],
     about: About,
     extra: Option<&'k Extra<'p>>,
 }
 
 impl Key<'_, '_> {
-    #[inline]
+    #[inline(always)]
     fn is(&self, slot: &Slot, texts: &[u8]) -> bool {
         slot.length as usize == self.bytes.len()
-            && texts.get(slot.start..).and_then(|text| text.get(..self.bytes.len())) == Some(self.bytes)
             && slot.about == self.about
-            && slot.extra.as_deref() == self.extra
+            && slot.more.as_deref().and_then(|more| more.extra.as_ref()) == self.extra
+            && slot.text(texts) == Some(self.bytes)
+    }
+}
+
+impl Slot {
+    #[inline]
+    fn text<'t>(&self, texts: &'t [u8]) -> Option<&'t [u8]> {
+        texts.get(self.start as usize..)?.get(..self.length as usize)
     }
 }
 
@@ -105,6 +148,8 @@ impl Known {
             new: Vec::new(),
             new_bytes: 0,
             odd: Odd::default(),
+            #[cfg(test)]
+            hash_bits: u32::MAX,
         }
     }
 
@@ -124,14 +169,50 @@ impl Known {
         });
     }
 
-    /// Counts a message that is known by exactly these bytes; says whether there is one.
+    /// Counts the messages at the front of `raws` that are known by exactly these bytes, until one is not; says how many.
+    ///
+    /// With many known messages nothing of them is in a cache, and the time goes into waiting for the memory: each of
+    /// these steps is done for all messages before the next one, so that the walks of all go on side by side.
+    pub(super) fn recall(&mut self, raws: &[Raw<'_>], now: Millis) -> usize {
+        let mut looks = [Look::default(); Raws::MOST];
+        for (look, raw) in looks.iter_mut().zip(raws) {
+            look.about = self.about(raw.form, None, false);
+            look.hash = self.hash(raw.bytes, look.about, None);
+        }
+        for look in looks.iter_mut().take(raws.len()) {
+            let found = self.table.find(Place::spread(look.hash), |place| place.hash == look.hash);
+            look.number = found.map(|place| place.number);
+        }
+        self.touch(looks.get(..raws.len()).unwrap_or_default());
+        let mut known = 0;
+        for (look, raw) in looks.iter().zip(raws) {
+            let key = Key { hash: look.hash, bytes: raw.bytes, about: look.about, extra: None };
+            let Some(number) = look.number.and_then(|number| self.number_of(&key, number)) else { break };
+            self.count(number, Times::at(raw.time.unwrap_or(now), 1));
+            known += 1;
+        }
+        known
+    }
+
+    /// Reads a byte of every line of the cache that comparing will read first; a longer text is read on in order, which
+    /// the processor foresees.
     #[inline]
-    pub(super) fn recall(&mut self, bytes: &[u8], form: Form, now: Millis) -> bool {
-        let about = self.about(form, None, false);
-        let key = Key { hash: self.hash(bytes, about, None), bytes, about, extra: None };
-        let Some(number) = self.find(&key) else { return false };
-        self.count(number, Times::at(now, 1));
-        true
+    fn touch(&self, looks: &[Look]) {
+        let mut read = 0;
+        let numbers = looks.iter().filter_map(|look| look.number);
+        for slot in numbers.filter_map(|number| self.slots.get(number as usize)) {
+            let text = slot.text(&self.texts).unwrap_or_default();
+            let bytes = [text.first(), text.get(LINE_BYTES), text.last()];
+            read ^= bytes.into_iter().flatten().fold(0, |read, byte| read ^ byte);
+        }
+        black_box(read);
+    }
+
+    /// The number of this message, which may be this one.
+    #[inline]
+    fn number_of(&self, key: &Key<'_, '_>, number: u32) -> Option<u32> {
+        let slot = self.slots.get(number as usize)?;
+        if key.is(slot, &self.texts) { Some(number) } else { self.find(key) }
     }
 
     /// Counts a message, and knows it from now on if there is room; else it is given back.
@@ -152,8 +233,8 @@ impl Known {
         };
         let extra = if line.is_some() { None } else { message.extra.as_deref() };
         let bytes = line.unwrap_or(message.text);
-        let key = Key { hash: self.hash(bytes, about, extra), bytes, about, extra };
-        if let Some(number) = self.find(&key) {
+        let hash = self.hash(bytes, about, extra);
+        if let Some(number) = self.find(&Key { hash, bytes, about, extra }) {
             self.count(number, times);
             return None;
         }
@@ -161,32 +242,22 @@ impl Known {
         let words: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
         let size = KNOWN_BYTES + bytes.len() + words;
         let has_room = self.bytes.saturating_add(size) <= self.room;
-        let (Ok(number), Ok(length), true) = (u32::try_from(self.slots.len()), u32::try_from(bytes.len()), has_room)
-        else {
+        let ends = [self.slots.len(), self.texts.len(), self.texts.len() + bytes.len()].map(u32::try_from);
+        let ([Ok(number), Ok(start), Ok(end)], true) = (ends, has_room) else {
             self.met.1 += 1;
             return Some(message);
         };
         self.bytes += size;
         self.new_bytes += limits::MERGE_ENTRY_BYTES + words + message.text.len();
-        let owned = Slot {
-            hash: key.hash,
-            start: self.texts.len(),
-            length,
-            extra: extra.map(|extra| Box::new(extra.clone().into_owned())),
-            about,
-            turn: 0,
-            at: 0,
-            replaced: false,
-            cut: false,
-        };
+        let extra = extra.map(|extra| extra.clone().into_owned());
         self.texts.extend_from_slice(bytes);
         let spelled = spell(message, peer, text_bytes);
-        let slot = Slot { replaced: spelled.replaced, cut: spelled.cut, ..owned };
+        let more = More { extra, replaced: spelled.replaced, cut: spelled.cut };
+        let has_more = more.extra.is_some() || more.replaced || more.cut;
+        let more = has_more.then(|| Box::new(more));
         self.new.push(Arc::new(spelled.message));
-        let slots = &self.slots;
-        let hash_of = |at: &u32| slots.get(*at as usize).map_or(0, |slot| slot.hash);
-        self.table.insert_unique(slot.hash, number, hash_of);
-        self.slots.push(slot);
+        self.table.insert_unique(Place::spread(hash), Place { hash, number }, |place| Place::spread(place.hash));
+        self.slots.push(Slot { start, length: end - start, about, turn: 0, at: 0, more });
         self.count(number, times);
         None
     }
@@ -238,11 +309,9 @@ impl Known {
         if self.met.1 > 0 {
             self.met.0 += 1;
         }
-        if slot.replaced {
-            self.odd.replaced += times.count;
-        }
-        if slot.cut {
-            self.odd.truncated += times.count;
+        if let Some(More { replaced, cut, .. }) = slot.more.as_deref() {
+            self.odd.replaced += if *replaced { times.count } else { 0 };
+            self.odd.truncated += if *cut { times.count } else { 0 };
         }
         if slot.turn == self.turn
             && let Some(count) = self.counts.get_mut(slot.at as usize)
@@ -257,8 +326,11 @@ impl Known {
 
     #[inline]
     fn find(&self, key: &Key<'_, '_>) -> Option<u32> {
-        let same = |at: &u32| self.slots.get(*at as usize).is_some_and(|slot| key.is(slot, &self.texts));
-        self.table.find(key.hash, same).copied()
+        let same = |place: &Place| {
+            place.hash == key.hash
+                && self.slots.get(place.number as usize).is_some_and(|slot| key.is(slot, &self.texts))
+        };
+        self.table.find(Place::spread(key.hash), same).map(|place| place.number)
     }
 
     #[inline]
@@ -268,13 +340,17 @@ impl Known {
     }
 
     #[inline]
-    fn hash(&self, bytes: &[u8], about: About, extra: Option<&Extra<'_>>) -> u64 {
+    fn hash(&self, bytes: &[u8], about: About, extra: Option<&Extra<'_>>) -> u32 {
         let mut hasher = self.seed.build_hasher();
         hasher.write(bytes);
         hasher.write_u64(about);
         if let Some(extra) = extra {
             extra.hash(&mut hasher);
         }
-        hasher.finish()
+        // Any half of it is as random as the other.
+        let hash = (hasher.finish() >> 32) as u32;
+        #[cfg(test)]
+        let hash = hash & self.hash_bits;
+        hash
     }
 }

@@ -9,7 +9,7 @@ use super::{Merged, Merger};
 use crate::limits;
 use crate::message::{Entry, Learned, Message, Severity};
 use crate::protocol::syslog::message;
-use crate::protocol::{Decoder, Extra, Form, Identity, Parsed, Spoken};
+use crate::protocol::{Decoder, Extra, Form, Identity, Parsed, Raw, Raws, Spoken};
 
 const MUCH: usize = 1 << 20;
 
@@ -32,6 +32,10 @@ impl Pair {
 
     fn add(&mut self, message: Parsed<'_>, now: u64) {
         self.merger.add(message, None, now);
+    }
+
+    fn recall(&mut self, bytes: &[u8], form: Form, now: u64) -> bool {
+        self.merger.recall(&[Raw { bytes, form, time: None, used: bytes.len() }], now) == 1
     }
 
     fn drain(&mut self) -> (Vec<Entry>, Merged) {
@@ -66,7 +70,7 @@ fn a_message_that_was_told_is_told_again_by_its_number_alone() {
     let mut pair = Pair::new(MUCH);
     pair.add(plain(b"a"), 1);
     pair.drain();
-    assert!(pair.merger.recall(b"a", Form::Text, 2) && !pair.merger.recall(b"b", Form::Text, 2));
+    assert!(pair.recall(b"a", Form::Text, 2) && !pair.recall(b"b", Form::Text, 2));
     pair.add(plain(b"b"), 3);
     pair.add(plain(b"a"), 4);
     let merged = pair.merger.drain();
@@ -95,7 +99,7 @@ fn messages_differ_by_severity_kind_labels_source_peer_form_and_whether_they_are
         assert_eq!(entries.iter().map(|e| e.count).collect::<Vec<_>>(), [2; 6]);
         assert_eq!(entries[2].message.labels.get("truncated"), Some("true"));
         pair.merger.enter("10.0.0.2", 8);
-        assert!(!pair.merger.recall(b"a", Form::Text, 1) && !pair.merger.recall(b"a", Form::Line, 1));
+        assert!(!pair.recall(b"a", Form::Text, 1) && !pair.recall(b"a", Form::Line, 1));
         pair.add(plain(b"a"), 1);
         let (entries, _) = pair.drain();
         assert_eq!((entries[0].message.source.as_str(), entries[0].count), ("10.0.0.2", 1));
@@ -150,15 +154,13 @@ fn copies_of_a_syslog_message_are_one_whatever_their_dates() {
 
 #[test]
 fn a_syslog_message_that_came_before_is_known_behind_its_date() {
-    let raw = |line: &'static [u8]| {
-        let raw = Decoder::speaking(Spoken::Syslog, 99).raw(line).unwrap();
-        (raw.bytes, raw.form, raw.time.unwrap_or(7))
-    };
     let mut pair = Pair::new(MUCH);
     pair.add(message(b"<34>1 2024-05-01T12:00:00Z h a - - - a"), 1);
-    let mut again = |line| {
-        let (bytes, form, time) = raw(line);
-        pair.merger.recall(bytes, form, time)
+    let mut again = |line: &[u8]| {
+        let mut raws = Raws::new();
+        raws.want(1);
+        Decoder::speaking(Spoken::Syslog, 99).raws(line, &mut raws);
+        pair.merger.recall(raws.all(), 7) == 1
     };
     assert!(again(b"<34>1 2024-05-01T12:00:01Z h a - - - a\n"));
     assert!(again(b"38 <34>1 2024-05-01T11:00:00Z h a - - - a"));
@@ -195,24 +197,38 @@ fn without_room_messages_are_told_in_full_until_most_are_unknown() {
     pair.add(plain(b"a"), 1);
     let (entries, _) = pair.drain();
     assert_eq!(told(&entries), [("d", 1, 1, 1), ("a", 1, 1, 1)]);
-    assert!(!pair.merger.recall(b"d", Form::Text, 1) && pair.merger.recall(b"b", Form::Text, 1));
+    assert!(!pair.recall(b"d", Form::Text, 1) && pair.recall(b"b", Form::Text, 1));
     for text in [b"e", b"f", b"g"] {
         pair.add(plain(text), 1);
     }
     assert_eq!(pair.drain().0.len(), 4);
-    assert!(!pair.merger.recall(b"a", Form::Text, 1), "it begins anew");
+    assert!(!pair.recall(b"a", Form::Text, 1), "it begins anew");
     pair.add(plain(b"d"), 1);
-    assert!(pair.merger.recall(b"d", Form::Text, 1));
+    assert!(pair.recall(b"d", Form::Text, 1));
     assert_eq!(told(&pair.drain().0), [("d", 2, 1, 1)]);
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add { text: u8, severity: bool, count: u64 },
-    Line { text: u8 },
-    Recall { text: u8, form: Form },
-    Identified { text: u8 },
-    Enter { peer: u8 },
+    Add {
+        text: u8,
+        severity: bool,
+        count: u64,
+    },
+    Line {
+        text: u8,
+    },
+    /// As many as are looked up together.
+    Recall {
+        texts: Vec<u8>,
+        form: Form,
+    },
+    Identified {
+        text: u8,
+    },
+    Enter {
+        peer: u8,
+    },
     Drain,
 }
 
@@ -221,8 +237,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..9_u8, any::<bool>(), 1..3_u64)
             .prop_map(|(text, severity, count)| Step::Add { text, severity, count }),
         3 => (0..9_u8).prop_map(|text| Step::Line { text }),
-        4 => (0..9_u8, any::<bool>())
-            .prop_map(|(text, line)| Step::Recall { text, form: if line { Form::Line } else { Form::Text } }),
+        4 => (proptest::collection::vec(0..9_u8, 0..=Raws::MOST), any::<bool>())
+            .prop_map(|(texts, line)| Step::Recall { texts, form: if line { Form::Line } else { Form::Text } }),
         1 => (0..9_u8).prop_map(|text| Step::Identified { text }),
         1 => (0..3_u8).prop_map(|peer| Step::Enter { peer }),
         2 => Just(Step::Drain),
@@ -235,8 +251,9 @@ type Sums = BTreeMap<(String, String), u64>;
 
 /// Does what the steps say; gives out what was told, and what a simple count makes of the same messages. Those with an
 /// id are told beside the counts.
-fn run(steps: Vec<Step>, room: usize) -> (Sums, Sums) {
+fn run(steps: Vec<Step>, room: usize, hash_bits: u32) -> (Sums, Sums) {
     let (mut pair, mut peer) = (Pair::new(room), "10.0.0.1".to_owned());
+    pair.merger.known.hash_bits = hash_bits;
     let (mut sum, mut simple) = (BTreeMap::new(), BTreeMap::new());
     let mut count = |peer: &str, text: u8, count: u64| {
         *simple.entry((peer.to_owned(), format!("t{text}"))).or_default() += count;
@@ -254,11 +271,17 @@ fn run(steps: Vec<Step>, room: usize) -> (Sums, Sums) {
                 pair.merger.add(plain(spelled.as_bytes()), Some(format!("line {text}").as_bytes()), 1);
                 count(&peer, text, 1);
             }
-            Step::Recall { text, form } => {
-                let bytes = if form == Form::Line { format!("line {text}") } else { format!("t{text}") };
-                if pair.merger.recall(bytes.as_bytes(), form, 1) {
-                    count(&peer, text, 1);
+            Step::Recall { texts, form } => {
+                let word = if form == Form::Line { "line " } else { "t" };
+                let spelled: Vec<String> = texts.iter().map(|text| format!("{word}{text}")).collect();
+                let bytes = spelled.iter().map(|text| text.as_bytes());
+                let raws: Vec<_> = bytes.map(|bytes| Raw { bytes, form, time: None, used: 0 }).collect();
+                let known = pair.merger.recall(&raws, 1);
+                for text in &texts[..known] {
+                    count(&peer, *text, 1);
                 }
+                let stops = spelled.get(known).is_none_or(|next| !pair.recall(next.as_bytes(), form, 1));
+                assert!(stops, "it goes on until one is not known");
             }
             Step::Identified { text } => {
                 let identity = Identity { id: "i".into(), line: 1 };
@@ -286,8 +309,12 @@ fn run(steps: Vec<Step>, room: usize) -> (Sums, Sums) {
 
 proptest! {
     #[test]
-    fn whatever_is_known_each_message_is_counted_once(steps in steps(), room in prop_oneof![Just(0), Just(MUCH), 200..3_000_usize]) {
-        let (told, simple) = run(steps, room);
+    fn whatever_is_known_and_whatever_collides_each_message_is_counted_once(
+        steps in steps(),
+        room in prop_oneof![Just(0), Just(MUCH), 200..3_000_usize],
+        hash_bits in prop_oneof![Just(u32::MAX), Just(1), Just(0)],
+    ) {
+        let (told, simple) = run(steps, room, hash_bits);
         prop_assert_eq!(told, simple);
     }
 }
