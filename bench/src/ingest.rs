@@ -10,6 +10,7 @@ use crate::process::named_or_built;
 
 mod acks;
 mod different;
+mod formats;
 mod groups;
 mod idle;
 mod storms;
@@ -46,6 +47,8 @@ enum Part {
     Storms,
     /// Every message another one
     Different,
+    /// Formats that are dear to read
+    Formats,
     /// How soon acks come
     Acks,
     /// Very many connections that are silent
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         missed.extend(match part {
             Part::Storms => storms::run(arguments, &mag)?,
             Part::Different => different::run(arguments.runs, &mag)?,
+            Part::Formats => formats::run(arguments.runs, &mag)?,
             Part::Acks => acks::run(&mag)?,
             Part::Idle => idle::run(&mag)?,
             Part::Groups => groups::run(&mag)?,

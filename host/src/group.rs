@@ -4,158 +4,21 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::hint::black_box;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
-use crate::limits;
 use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Group, GroupId, Message, Millis, Reason, RouteIndex, Times};
+use crate::message::{GroupId, Message, Millis, RouteIndex, Times};
 
 mod overflow;
+mod window;
 
 pub use overflow::{OverflowGroup, sentence};
-
-/// An open count: from the first message after the last flush until the next flush.
-///
-/// What counting touches stands together, in one line of the cache or two: very many windows are counted in no order.
-#[derive(Clone, Debug)]
-#[repr(C)]
-pub struct Window {
-    /// Its row in the store: numbers in the order of opening, so that new rows go to the end of the file.
-    pub row: i64,
-    /// Where it counts.
-    pub route: RouteIndex,
-    /// Messages so far.
-    pub count: u64,
-    /// How many of them the store has; 0 means that it has no row yet.
-    pub saved: u64,
-    /// The earliest time a message carried.
-    pub first_seen: Millis,
-    /// The latest time a message carried.
-    pub last_seen: Millis,
-    /// What its messages share; the text is the first one's, the severity the highest. An empty source is none.
-    ///
-    /// Shared, because whoever counts by number keeps it too.
-    pub shared: Arc<Message>,
-    /// Whether more than the count and the times changed since the store last heard of it.
-    pub reshaped: bool,
-    /// The group's id, computed once, when the window opens.
-    pub group: GroupId,
-    /// When it opened.
-    pub opened: Millis,
-    /// Other texts, newest last.
-    pub samples: Vec<String>,
-    /// Since when all its alerts are over: that is told when it was told that they fire.
-    pub resolved: Option<Millis>,
-}
-
-impl Window {
-    fn open(row: i64, route: RouteIndex, group: GroupId, (message, times): Came<'_>, now: Millis) -> Self {
-        Self {
-            row,
-            group,
-            route,
-            shared: Arc::clone(message),
-            count: times.count,
-            saved: 0,
-            first_seen: times.first_seen,
-            last_seen: times.last_seen,
-            opened: now,
-            samples: Vec::new(),
-            reshaped: false,
-            resolved: None,
-        }
-    }
-
-    /// The window for everything past a limit of open groups: its text says that, what came stands in its samples.
-    fn open_overflow(row: i64, key: Key<'_>, past: Past, came: Came<'_>, now: Millis) -> Self {
-        let mut window = Self::open(row, key.index, past.what.id(key.route), came, now);
-        add_sample(&mut window.samples, &came.0.text);
-        Arc::make_mut(&mut window.shared).text = past.what.text(past.limit as u64);
-        window
-    }
-
-    /// Adds messages that the window has met: nothing but numbers changes.
-    #[inline]
-    pub fn grow(&mut self, times: Times) {
-        self.count = self.count.saturating_add(times.count);
-        self.first_seen = self.first_seen.min(times.first_seen);
-        self.last_seen = self.last_seen.max(times.last_seen);
-    }
-
-    fn add(&mut self, (new, times): Came<'_>) {
-        self.grow(times);
-        // Nearly always the very same message again: one comparison, nothing to do.
-        if self.shared == *new {
-            return;
-        }
-        self.reshaped = true;
-        let shared = Arc::make_mut(&mut self.shared);
-        shared.severity = shared.severity.max(new.severity);
-        if shared.kind != new.kind {
-            DEFAULT_KIND.clone_into(&mut shared.kind);
-        }
-        if shared.source != new.source {
-            shared.source.clear();
-        }
-        if shared.labels != new.labels {
-            shared.labels.keep_shared(&new.labels);
-        }
-        if shared.text != new.text {
-            add_sample(&mut self.samples, &new.text);
-        }
-    }
-
-    /// Messages that the store does not know yet.
-    #[must_use]
-    pub fn unsaved(&self) -> u64 {
-        self.count.saturating_sub(self.saved)
-    }
-
-    /// What is told of it once it is closed. `total` is only known to the store.
-    #[must_use]
-    pub fn close(self, route: Arc<str>, opened: Millis, closed: Millis, reason: Reason) -> Group {
-        let Message { text, kind, severity, labels, source } = Arc::unwrap_or_clone(self.shared);
-        Group {
-            id: self.group,
-            route,
-            kind,
-            source: Some(source).filter(|source| !source.is_empty()),
-            text,
-            severity,
-            labels,
-            count: self.count,
-            total: self.count,
-            first_seen: self.first_seen,
-            last_seen: self.last_seen,
-            opened,
-            closed,
-            samples: self.samples,
-            reason,
-        }
-    }
-}
-
-/// Puts a text at the end of the samples, cut to its bound; the oldest goes, and none stands twice.
-fn add_sample(samples: &mut Vec<String>, text: &str) {
-    let sample = text.get(..text.floor_char_boundary(limits::SAMPLE_BYTES)).unwrap_or_default();
-    samples.retain(|kept| kept != sample);
-    if samples.len() >= limits::SAMPLES {
-        samples.remove(0);
-    }
-    samples.push(sample.to_owned());
-}
-
-/// Adds the texts of a later window of the same group to the samples of an earlier one, whose own text is no sample.
-pub fn merge_samples(group: &mut Group, later: &Group) {
-    for text in std::iter::once(&later.text).chain(&later.samples) {
-        if *text != group.text {
-            add_sample(&mut group.samples, text);
-        }
-    }
-}
+pub use window::{Rare, Window, merge_samples};
 
 /// The stable id of the group that `message` belongs to on the route `route`.
 #[must_use]
@@ -194,7 +57,7 @@ pub type Came<'m> = (&'m Arc<Message>, Times);
 
 /// A window's place in [`Windows`] while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot(usize);
+pub struct Slot(u32);
 
 /// What one entry did to the windows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -213,11 +76,32 @@ pub struct Counted {
 /// Where a message counts that its window has met, until that window closes.
 ///
 /// While it is open no other window has its row, so a place never leads to another one.
+///
+/// Row and slot in one number: there is a place for every message that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct Place(NonZeroU64);
+
+impl Place {
+    /// More windows than so many bits can number are not told apart by a place, and need to be looked at.
+    const SLOT_BITS: u32 = 24;
+
+    fn new(slot: Slot, row: i64) -> Option<Self> {
+        let (slot, row) = (u64::from(slot.0), u64::try_from(row).ok()?);
+        let fits = slot >> Self::SLOT_BITS == 0 && row >> (u64::BITS - Self::SLOT_BITS) == 0;
+        NonZeroU64::new(row << Self::SLOT_BITS | slot).filter(|_| fits).map(Self)
+    }
+
     /// The window's.
-    pub slot: Slot,
-    row: i64,
+    #[must_use]
+    #[inline]
+    pub fn slot(self) -> Slot {
+        Slot((self.0.get() & ((1 << Self::SLOT_BITS) - 1)) as u32)
+    }
+
+    #[inline]
+    fn row(self) -> u64 {
+        self.0.get() >> Self::SLOT_BITS
+    }
 }
 
 /// How many windows may be open.
@@ -266,8 +150,12 @@ pub struct Windows {
 struct Open {
     window: Window,
     hash: u64,
-    /// The hash of the source that opened it.
-    source: u64,
+}
+
+impl Slot {
+    fn place(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl Windows {
@@ -382,7 +270,7 @@ impl Windows {
     #[must_use]
     pub fn place_of(&self, slot: Slot, message: &Message) -> Option<Place> {
         let window = self.get(slot).filter(|window| window.shared.text == message.text)?;
-        Some(Place { slot, row: window.row })
+        Place::new(slot, window.row)
     }
 
     /// The message of a window, if it is this one: so that it is kept once.
@@ -395,19 +283,25 @@ impl Windows {
     /// The window of a place, as long as it is open.
     #[inline]
     pub fn at_mut(&mut self, place: Place) -> Option<&mut Window> {
-        self.get_mut(place.slot).filter(|window| window.row == place.row)
+        self.get_mut(place.slot()).filter(|window| window.row.cast_unsigned() == place.row())
+    }
+
+    /// Reads of all these windows what counting will read: what waits for the memory then waits for all of them at once.
+    pub fn touch(&self, places: impl Iterator<Item = Place>) {
+        let windows = places.filter_map(|place| self.get(place.slot()));
+        black_box(windows.fold(0, |read, window| read ^ window.row.cast_unsigned() ^ u64::from(window.reshaped)));
     }
 
     /// Closes a window: takes it out of the table.
     pub fn take(&mut self, slot: Slot) -> Option<Window> {
-        let open = self.slots.get_mut(slot.0)?.take()?;
+        let open = self.slots.get_mut(slot.place())?.take()?;
         let route = open.window.route;
         let overflows = [OverflowGroup::Groups, OverflowGroup::Source].map(|what| (route, what));
         if let Some(overflow) = overflows.iter().find(|overflow| self.overflow.get(overflow) == Some(&slot)) {
             self.overflow.remove(overflow);
         } else if let Ok(entry) = self.table.find_entry(open.hash, |candidate| *candidate == slot) {
             entry.remove();
-            self.forget_source(open.source);
+            self.forget_source(&open.window);
         }
         self.free.push(slot);
         if let Some(windows) = self.per_route.get_mut(&route) {
@@ -421,10 +315,10 @@ impl Windows {
 
     /// Closes every window of a route, in the order of opening.
     pub fn take_route(&mut self, route: RouteIndex) -> Vec<Window> {
-        let of_route = |(at, open): (usize, &Option<Open>)| {
+        let of_route = |(at, open): (u32, &Option<Open>)| {
             open.as_ref().is_some_and(|open| open.window.route == route).then_some(Slot(at))
         };
-        let slots: Vec<Slot> = self.slots.iter().enumerate().filter_map(of_route).collect();
+        let slots: Vec<Slot> = (0..).zip(&self.slots).filter_map(of_route).collect();
         let mut windows: Vec<Window> = slots.into_iter().filter_map(|slot| self.take(slot)).collect();
         windows.sort_by_key(|window| window.row);
         windows
@@ -450,11 +344,11 @@ impl Windows {
 
     /// An open window, to change what the store knows of it.
     pub fn get_mut(&mut self, slot: Slot) -> Option<&mut Window> {
-        self.slots.get_mut(slot.0)?.as_mut().map(|open| &mut open.window)
+        self.slots.get_mut(slot.place())?.as_mut().map(|open| &mut open.window)
     }
 
     fn get(&self, slot: Slot) -> Option<&Window> {
-        self.slots.get(slot.0)?.as_ref().map(|open| &open.window)
+        self.slots.get(slot.place())?.as_ref().map(|open| &open.window)
     }
 
     /// Whether a route has an open window.
@@ -474,7 +368,7 @@ impl Windows {
 
     fn find(&self, hash: u64, key: Key<'_>, message: &Message) -> Option<Slot> {
         let same = |slot: &Slot| {
-            self.slots.get(slot.0).and_then(Option::as_ref).is_some_and(|open| {
+            self.slots.get(slot.place()).and_then(Option::as_ref).is_some_and(|open| {
                 let window = &open.window;
                 window.route == key.index && key.group_by.iter().all(|f| f.value(&window.shared) == f.value(message))
             })
@@ -482,33 +376,32 @@ impl Windows {
         self.table.find(hash, same).copied()
     }
 
-    fn insert(&mut self, hash: u64, window: Window) -> Slot {
-        let source = self.limits.per_source.map_or(0, |_| self.seed.hash_one(&window.shared.source));
-        let slot = self.place(hash, window);
-        if let Some(open) = self.slots.get_mut(slot.0).and_then(Option::as_mut)
-            && self.limits.per_source.is_some()
-        {
-            open.source = source;
+    fn insert(&mut self, hash: u64, mut window: Window) -> Slot {
+        if self.limits.per_source.is_some() {
+            let source = self.seed.hash_one(&window.shared.source);
+            window.rare_mut().source = Some(source);
             *self.per_source.entry(source).or_default() += 1;
         }
+        let slot = self.place(hash, window);
         let slots = &self.slots;
-        self.table
-            .insert_unique(hash, slot, |slot| slots.get(slot.0).and_then(Option::as_ref).map_or(0, |open| open.hash));
+        let hash_of = |slot: &Slot| slots.get(slot.place()).and_then(Option::as_ref).map_or(0, |open| open.hash);
+        self.table.insert_unique(hash, slot, hash_of);
         slot
     }
 
     fn place(&mut self, hash: u64, window: Window) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
-            Slot(self.slots.len() - 1)
+            Slot(u32::try_from(self.slots.len() - 1).expect("so many windows do not fit into any memory"))
         });
         *self.per_route.entry(window.route).or_default() += 1;
-        let place = self.slots.get_mut(slot.0).expect("a free slot is one that was pushed before");
-        *place = Some(Open { hash, source: 0, window });
+        let place = self.slots.get_mut(slot.place()).expect("a free slot is one that was pushed before");
+        *place = Some(Open { hash, window });
         slot
     }
 
-    fn forget_source(&mut self, source: u64) {
+    fn forget_source(&mut self, window: &Window) {
+        let Some(source) = window.rare.as_deref().and_then(|rare| rare.source) else { return };
         if let Some(open) = self.per_source.get_mut(&source) {
             *open -= 1;
             if *open == 0 {

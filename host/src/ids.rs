@@ -152,7 +152,7 @@ impl Ids {
                 Seen::Never => {
                     let n = self.next();
                     self.push(Remembered { name, content: message.content, seen: now });
-                    let source = source.clone();
+                    let source = source.as_str().to_owned();
                     settled.fresh.push(SavedId { n, source, id: message.id, content: message.content, seen: now });
                     entry.count = entry.count.saturating_add(message.count);
                     entry.first_seen = entry.first_seen.min(message.time);

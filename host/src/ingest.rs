@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -75,8 +75,6 @@ struct Shared {
     stop: CancellationToken,
     counters: Arc<Counters>,
     spares: buffer::Spares,
-    /// Room for large answers that nobody has taken yet.
-    answers: Arc<Semaphore>,
     refusals: Refusals,
 }
 
@@ -105,7 +103,7 @@ impl Shared {
         for alert in alerts {
             alert.message.labels.add_missing(&self.listener.labels);
             if alert.message.source.is_empty() {
-                peer.clone_into(&mut alert.message.source);
+                alert.message.source.set(peer);
             }
         }
     }
@@ -141,7 +139,6 @@ pub async fn serve(
 ) {
     let shared = Arc::new(Shared {
         spares: buffer::Spares::new(settings.flight.known_bytes()),
-        answers: Arc::new(Semaphore::new(limits::HTTP_ANSWER_BYTES / limits::HTTP_FREE_ANSWER_BYTES)),
         refusals: Refusals::default(),
         listener,
         settings,
@@ -188,8 +185,9 @@ pub async fn serve(
 async fn one(accepted: Accepted, _open: Open, shared: Arc<Shared>) {
     let Some(Entered { mut carrier, peer, _counted }) = enter::enter(accepted, &shared).await else { return };
     match enter::spoken(&mut carrier, shared.listener.protocol, &shared.stop).await {
-        Some(Spoken::Http) => http::run(carrier, false, &peer.into(), &shared).await,
-        Some(Spoken::Http2) => http::run(carrier, true, &peer.into(), &shared).await,
+        // Boxed: else a silent connection of another protocol would be as large.
+        Some(Spoken::Http) => Box::pin(http::run(carrier, false, &peer.into(), &shared)).await,
+        Some(Spoken::Http2) => Box::pin(http::run(carrier, true, &peer.into(), &shared)).await,
         Some(Spoken::Tls) => enter::refuse_tls(carrier, &peer, &shared).await,
         spoken => connection::run(carrier, spoken, &peer, &shared).await,
     }

@@ -95,7 +95,7 @@ pub const HTTP_BODY_GRACE_SECONDS: u64 = 5;
 pub const HTTP_SMALL_BYTES: usize = 256 * 1024;
 /// Different messages of one request, with what each takes beside its text.
 pub const HTTP_MERGED_BYTES: usize = 32 * 1024 * 1024;
-/// Answers that their clients have not taken, of all connections of a port; smaller ones are not counted.
+/// Answers that their clients have not taken, of all connections; smaller ones are not counted.
 pub const HTTP_ANSWER_BYTES: usize = 128 * 1024 * 1024;
 /// A smaller answer than this.
 pub const HTTP_FREE_ANSWER_BYTES: usize = 64 * 1024;

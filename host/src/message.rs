@@ -10,9 +10,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
 mod numbered;
 mod posted;
+mod word;
 
 pub use numbered::{Count, Learned, Numbered, Origin, Times};
 pub use posted::{Ends, Posted, alert_bytes};
+pub use word::Word;
 
 /// Unix time in milliseconds.
 pub type Millis = u64;
@@ -153,13 +155,13 @@ pub struct Message {
     /// What happened, in the client's words.
     pub text: String,
     /// What sort of message: [`DEFAULT_KIND`], [`MONITOR_KIND`] or the client's own word.
-    pub kind: String,
+    pub kind: Word,
     /// How bad it is, when the client said so.
     pub severity: Option<Severity>,
     /// The client's labels.
     pub labels: Labels,
     /// Who sent it: the peer's address without port, unless the client named another.
-    pub source: String,
+    pub source: Word,
 }
 
 /// Equal messages of one connection, merged before anybody else sees them.
@@ -330,7 +332,22 @@ impl fmt::Display for GroupId {
 
 /// A route's place in the tree of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RouteIndex(pub usize);
+pub struct RouteIndex(u32);
+
+impl RouteIndex {
+    /// The route at this place.
+    #[must_use]
+    pub fn new(place: usize) -> Self {
+        Self(u32::try_from(place).expect("a tree of routes has been written by somebody"))
+    }
+
+    /// The place.
+    #[must_use]
+    #[inline]
+    pub fn place(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// Why a window closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -202,10 +202,10 @@ impl<E: Endpoint> Monitor<E> {
         let now = clock.now();
         let message = Message {
             text,
-            kind: MONITOR_KIND.to_owned(),
+            kind: MONITOR_KIND.into(),
             severity: None,
             labels: Labels::new(vec![("monitor".to_owned(), self.config.name.clone())]),
-            source: self.config.name.clone(),
+            source: self.config.name.as_str().into(),
         };
         Batch { entries: vec![Entry { message, count: 1, first_seen: now, last_seen: now }], ..Batch::default() }
     }

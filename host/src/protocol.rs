@@ -177,6 +177,17 @@ pub enum Step<'a> {
     End,
 }
 
+impl<'a> Step<'a> {
+    /// What it is when nothing more will come.
+    fn last(self) -> Last<'a> {
+        match self {
+            Self::Message(message) => Last::Message(message),
+            Self::Refused(reply) => Last::Refused(reply),
+            _ => Last::Nothing,
+        }
+    }
+}
+
 /// What was left when the stream ended.
 #[derive(Debug, PartialEq)]
 pub enum Last<'a> {

@@ -63,7 +63,7 @@ impl Routes {
         if let Some(added) = self.all.get_mut(index) {
             added.children = children;
         }
-        RouteIndex(index)
+        RouteIndex::new(index)
     }
 
     /// The route that takes what no other one takes.
@@ -75,30 +75,30 @@ impl Routes {
     /// The root's place.
     #[must_use]
     pub fn root_index(&self) -> RouteIndex {
-        RouteIndex(0)
+        RouteIndex::new(0)
     }
 
     /// A route by its place.
     #[must_use]
     pub fn get(&self, index: RouteIndex) -> &Route {
-        self.all.get(index.0).expect("an index is only made for a route that was added, and none is removed")
+        self.all.get(index.place()).expect("an index is only made for a route that was added, and none is removed")
     }
 
     /// Every route with its place.
     pub fn iter(&self) -> impl Iterator<Item = (RouteIndex, &Route)> {
-        self.all.iter().enumerate().map(|(index, route)| (RouteIndex(index), route))
+        self.all.iter().enumerate().map(|(index, route)| (RouteIndex::new(index), route))
     }
 
     /// The place of the route with this identity.
     #[must_use]
     pub fn find(&self, id: &str) -> Option<RouteIndex> {
-        self.all.iter().position(|route| &*route.id == id).map(RouteIndex)
+        self.all.iter().position(|route| &*route.id == id).map(RouteIndex::new)
     }
 
     /// Puts the routes that take `message` into `into`: at least one, in the order of the file.
     pub fn of(&self, message: &Message, into: &mut Vec<RouteIndex>) {
         into.clear();
-        self.walk(RouteIndex(0), message, into);
+        self.walk(RouteIndex::new(0), message, into);
     }
 
     fn walk(&self, index: RouteIndex, message: &Message, into: &mut Vec<RouteIndex>) -> bool {
@@ -142,13 +142,8 @@ mod tests {
     fn check(tree: &config::Route, kind: &str, app: &str, expect: &[&str]) {
         let routes = Routes::new(tree);
         let labels = Labels::new(vec![("app".to_owned(), app.to_owned())]);
-        let message = Message {
-            text: "x".to_owned(),
-            kind: kind.to_owned(),
-            severity: None,
-            labels,
-            source: "127.0.0.1".to_owned(),
-        };
+        let message =
+            Message { text: "x".to_owned(), kind: kind.into(), severity: None, labels, source: "127.0.0.1".into() };
         let mut taken = Vec::new();
         routes.of(&message, &mut taken);
         let ids: Vec<&str> = taken.iter().map(|index| routes.get(*index).id.as_ref()).collect();

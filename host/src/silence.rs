@@ -200,10 +200,10 @@ mod tests {
     fn alert(labels: &[(&str, &str)]) -> Message {
         Message {
             text: "disk full".to_owned(),
-            kind: ALERT_KIND.to_owned(),
+            kind: ALERT_KIND.into(),
             severity: Some(Severity::Error),
             labels: Labels::new(labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()),
-            source: "10.0.0.1".to_owned(),
+            source: "10.0.0.1".into(),
         }
     }
 

@@ -13,10 +13,10 @@ fn labels(pairs: &[(&str, &str)]) -> Labels {
 fn posted(host: &str, starts: Option<Millis>, ends: Ends) -> Posted {
     let message = Message {
         text: "disk full".to_owned(),
-        kind: ALERT_KIND.to_owned(),
+        kind: ALERT_KIND.into(),
         severity: None,
         labels: labels(&[("alertname", "DiskFull"), ("host", host)]),
-        source: "10.0.0.1".to_owned(),
+        source: "10.0.0.1".into(),
     };
     Posted { message, annotations: Labels::default(), generator: String::new(), starts, ends }
 }

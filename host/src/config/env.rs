@@ -15,7 +15,7 @@ use super::typed::File;
 use super::{AlertIf, Comparison, Env, Monitor, Plugin, SecretSource, Sender, TokenRefresh};
 use super::{Socket, duration, listen, load::Draft, log, monitor, route, sender};
 use crate::matcher::Matcher;
-use crate::message::{Labels, MONITOR_KIND, Message};
+use crate::message::{Labels, MONITOR_KIND, Message, Word};
 
 /// The name of the sender that is made.
 const SLACK: &str = "slack";
@@ -151,10 +151,10 @@ fn slack(draft: &mut Draft, variables: &mut Variables<'_>) {
     senders.push((SLACK.to_owned(), 0..0));
     let message = Message {
         text: String::new(),
-        kind: MONITOR_KIND.to_owned(),
+        kind: MONITOR_KIND.into(),
         severity: None,
         labels: Labels::default(),
-        source: String::new(),
+        source: Word::default(),
     };
     if !root.routes.iter().any(|child| child.matches(&message)) {
         let matcher = Matcher::parse(&format!("kind={MONITOR_KIND}")).expect("a name, `=` and a word are a matcher");

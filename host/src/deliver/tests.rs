@@ -200,15 +200,15 @@ impl Run {
     async fn close(&self, text: &str, count: u64) {
         let message = Message {
             text: text.to_owned(),
-            kind: DEFAULT_KIND.to_owned(),
+            kind: DEFAULT_KIND.into(),
             severity: None,
             labels: Labels::default(),
-            source: String::new(),
+            source: "".into(),
         };
         let group = Group {
             id: group_id("root", &[Field::Text], &message),
             route: "root".into(),
-            kind: message.kind,
+            kind: message.kind.into(),
             source: None,
             text: message.text,
             severity: None,

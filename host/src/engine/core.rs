@@ -10,17 +10,19 @@ use tokio::time::Instant;
 
 use crate::alerts::Alerts;
 use crate::clock::as_millis;
-use crate::group::{Came, Key, Limits, Place, Slot, Window, Windows};
+use crate::group::{Came, Key, Limits, Rare, Slot, Window, Windows};
 use crate::ids::{Ids, SavedId};
 use crate::limits;
-use crate::message::{Ack, Batch, Count, GroupId, Learned, Message, Millis, Numbered, Reason, RouteIndex, Times};
+use crate::message::{Ack, Batch, GroupId, Learned, Millis, Reason, RouteIndex};
 use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
 mod alerting;
+mod numbered;
 mod reroute;
 
 use alerting::Firing;
+use numbered::Known;
 pub use reroute::Rerouted;
 
 /// A route's clock while it runs.
@@ -61,14 +63,6 @@ pub struct Restored {
 struct Sweep {
     number: u64,
     left: VecDeque<Closed>,
-}
-
-/// What a number stands for.
-#[derive(Debug)]
-struct Known {
-    message: Arc<Message>,
-    /// Where it counts, as long as that window is open; only for what one route takes.
-    place: Option<Place>,
 }
 
 /// All windows, all clocks, and what the store does not know of them yet.
@@ -143,7 +137,7 @@ impl Core {
         self.ids = std::mem::take(&mut recovered.ids);
         for (route, accepted) in std::mem::take(&mut recovered.accepted) {
             let index = self.routes.find(&route);
-            if let Some(place) = index.and_then(|index| self.accepted.get_mut(index.0)) {
+            if let Some(place) = index.and_then(|index| self.accepted.get_mut(index.place())) {
                 *place = accepted;
             }
         }
@@ -176,9 +170,8 @@ impl Core {
             first_seen: saved.first_seen,
             last_seen: saved.last_seen,
             opened: saved.opened,
-            samples: saved.samples,
             reshaped: false,
-            resolved: saved.resolved,
+            rare: Rare::new(saved.samples, saved.resolved),
         };
         let refused = match route {
             Some(index) => self.windows.restore(key(index, self.routes.get(index)), window).err(),
@@ -213,51 +206,6 @@ impl Core {
         self.acks.extend(batch.ack);
     }
 
-    fn count_numbered(&mut self, numbered: Numbered, now: Millis, at: Instant) {
-        let Numbered { origin, new, counts } = numbered;
-        let mut known = std::mem::take(self.learned.of(&origin));
-        known.extend(new.into_iter().map(|message| Known { message, place: None }));
-        for Count { number, times } in &counts {
-            let known = known.get_mut(*number as usize).expect("a number comes with its message, or after it");
-            self.count_known(known, *times, now, at);
-        }
-        *self.learned.of(&origin) = known;
-        origin.give_back(counts);
-    }
-
-    fn count_known(&mut self, known: &mut Known, times: Times, now: Millis, at: Instant) {
-        if let Some(place) = known.place
-            && self.count_at(place, times, now)
-        {
-            return;
-        }
-        let slot = self.count_on_routes((&known.message, times), now, at);
-        known.place = slot.and_then(|slot| self.windows.place_of(slot, &known.message));
-        if let Some(message) = slot.and_then(|slot| self.windows.same_message(slot, &known.message)) {
-            known.message = message;
-        }
-    }
-
-    /// Counts messages in the window where they counted last; `false` when they must be looked at.
-    #[inline]
-    fn count_at(&mut self, place: Place, times: Times, now: Millis) -> bool {
-        let Some(window) = self.windows.at_mut(place) else { return false };
-        let route = window.route;
-        let Some(accepted) = self.accepted.get_mut(route.0).filter(|accepted| **accepted < limits::ROUTE_MESSAGES)
-        else {
-            return false;
-        };
-        *accepted = accepted.saturating_add(times.count);
-        if window.count == window.saved {
-            self.changed.push(place.slot);
-        }
-        window.grow(times);
-        if window.count >= self.routes.get(route).max_messages {
-            self.close_full(place.slot, route, now);
-        }
-        true
-    }
-
     /// Counts messages in a window of every route that takes them. When that is one that stays open, and stands for
     /// these messages alone, its slot is given back.
     fn count_on_routes(&mut self, came: Came<'_>, now: Millis, at: Instant) -> Option<Slot> {
@@ -275,7 +223,7 @@ impl Core {
     fn count_on(&mut self, index: RouteIndex, (message, times): Came<'_>, now: Millis, at: Instant) -> Option<Slot> {
         let route = self.routes.get(index);
         let mut times = times;
-        if let Some(accepted) = self.accepted.get_mut(index.0) {
+        if let Some(accepted) = self.accepted.get_mut(index.place()) {
             if *accepted >= limits::ROUTE_MESSAGES {
                 self.noticed.saturated += 1;
                 times.count = 1;
@@ -322,7 +270,7 @@ impl Core {
         reason: Reason,
     ) -> impl Iterator<Item = Closed> + use<> {
         let route = self.routes.get(window.route).id.clone();
-        let (row, added, resolved) = (window.row, window.unsaved(), window.resolved);
+        let (row, added, resolved) = (window.row, window.unsaved(), window.resolved());
         let group = window.close(route, opened, now, reason);
         let over = resolved.map(|at| alerting::over(&group, at));
         std::iter::once(Closed { row, added, group }).chain(over)
@@ -430,7 +378,10 @@ impl Core {
             refired: std::mem::take(&mut self.refired),
             ..Changes::default()
         };
-        for slot in std::mem::take(&mut self.changed) {
+        // In the order of the memory, which is nearly that of the rows.
+        let mut changed = std::mem::take(&mut self.changed);
+        changed.sort_unstable();
+        for slot in changed {
             changes.windows.extend(self.change_of(slot));
         }
         changes.windows.sort_unstable_by_key(WindowChange::row);

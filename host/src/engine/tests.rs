@@ -41,10 +41,10 @@ fn root(max_messages: u64) -> config::Route {
 fn entry(text: &str, count: u64) -> Entry {
     let message = Message {
         text: text.to_owned(),
-        kind: DEFAULT_KIND.to_owned(),
+        kind: DEFAULT_KIND.into(),
         severity: None,
         labels: Labels::default(),
-        source: "127.0.0.1".to_owned(),
+        source: "127.0.0.1".into(),
     };
     Entry { message, count, first_seen: NOON, last_seen: NOON }
 }

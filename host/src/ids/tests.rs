@@ -17,10 +17,10 @@ fn ids(most: usize) -> Ids {
 fn batch(source: &str, messages: &[(&str, u64)]) -> Batch {
     let message = Message {
         text: "a".to_owned(),
-        kind: DEFAULT_KIND.to_owned(),
+        kind: DEFAULT_KIND.into(),
         severity: None,
         labels: Labels::default(),
-        source: source.to_owned(),
+        source: source.into(),
     };
     let entry = Entry { message, count: 0, first_seen: u64::MAX, last_seen: 0 };
     let identified = |(line, (id, content)): (u64, &(&str, u64))| Identified {

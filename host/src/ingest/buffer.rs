@@ -83,7 +83,8 @@ impl Buffer {
 #[derive(Debug)]
 pub(super) struct Work {
     pub(super) buffer: Buffer,
-    pub(super) merger: Merger,
+    /// Boxed, because a work place is moved into what every connection keeps.
+    pub(super) merger: Box<Merger>,
 }
 
 impl Work {
@@ -105,7 +106,7 @@ pub(super) struct Spares {
 struct Kept {
     buffers: Vec<Buffer>,
     /// The one that was used last is at the end: it is the next, so that few are filled when few are needed.
-    mergers: Vec<Merger>,
+    mergers: Vec<Box<Merger>>,
 }
 
 impl Spares {
@@ -119,8 +120,8 @@ impl Spares {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let (buffer, merger) = (kept.buffers.pop(), kept.mergers.pop());
         drop(kept);
-        let (buffer, merger) = (buffer.unwrap_or_default(), merger.unwrap_or_else(|| Merger::new(self.room)));
-        Work { buffer, merger }
+        let merger = merger.unwrap_or_else(|| Box::new(Merger::new(self.room)));
+        Work { buffer: buffer.unwrap_or_default(), merger }
     }
 
     /// Keeps `work` for later, unless it has grown or there are enough.
@@ -135,18 +136,18 @@ impl Spares {
     /// Gives `work` a merger that may know something, after [`Spares::give_merger`].
     pub(super) fn take_merger(&self, work: &mut Work) {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).mergers.pop();
-        work.merger = kept.unwrap_or_else(|| Merger::new(self.room));
+        work.merger = kept.unwrap_or_else(|| Box::new(Merger::new(self.room)));
     }
 
     /// Leaves `work` with a merger that will know nothing, and keeps the drained one for others.
     pub(super) fn give_merger(&self, work: &mut Work) {
-        let merger = std::mem::replace(&mut work.merger, Merger::new(0));
+        let merger = std::mem::replace(&mut work.merger, Box::new(Merger::new(0)));
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(merger);
     }
 }
 
 impl Kept {
-    fn keep(&mut self, merger: Merger) {
+    fn keep(&mut self, merger: Box<Merger>) {
         if merger.may_know() && merger.is_empty() && self.mergers.len() < limits::SPARE_BUFFERS {
             self.mergers.push(merger);
         }
@@ -160,7 +161,7 @@ mod tests {
     use crate::limits;
 
     fn work() -> Work {
-        Work { buffer: Buffer::default(), merger: Merger::new(1) }
+        Work { buffer: Buffer::default(), merger: Box::new(Merger::new(1)) }
     }
 
     fn put(buffer: &mut Buffer, bytes: &[u8]) {

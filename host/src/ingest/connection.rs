@@ -53,7 +53,8 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
     let replies = Replies::new(Arc::clone(&answers));
     let (progress, committed) = watch::channel(0);
     let (read, mut write) = stream.split();
-    let reader = Reader {
+    // Boxed, so that its place is not there once more in every future that holds it.
+    let reader = Box::new(Reader {
         stream: read,
         peer,
         shared,
@@ -72,7 +73,7 @@ pub(super) async fn run(mut stream: Carrier, spoken: Option<Spoken>, peer: &str,
         promised: 0,
         stride: 1,
         stop_at: None,
-    };
+    });
     let (end, committed) = tokio::join!(reader.run(), replies.write(&mut write, committed, &shared.stop));
     if !committed {
         tracing::debug!(peer, "a connection is closed unanswered");
@@ -105,7 +106,8 @@ pub(super) async fn linger(stream: &mut Carrier, patience: Duration) {
         return;
     }
     let mut left = limits::LINGER_BYTES;
-    let mut bytes = [0; 1024];
+    // Not in the future: every connection would have it.
+    let mut bytes = vec![0; 1024];
     while left > 0 {
         match timeout_at(until, stream.read(&mut bytes)).await {
             Ok(Ok(count)) if count > 0 => left = left.saturating_sub(count),
@@ -141,7 +143,7 @@ struct Reader<'c> {
 }
 
 impl Reader<'_> {
-    async fn run(mut self) -> End {
+    async fn run(mut self: Box<Self>) -> End {
         let end = self.read().await;
         let end = self.finish(end).await;
         let until = if matches!(end, End::Broken | End::EngineGone) { 0 } else { self.accepted };

@@ -48,7 +48,9 @@ pub(super) async fn enter(accepted: Accepted, shared: &Shared) -> Option<Entered
         Accepted::Tcp(stream, peer) => (stream, peer),
     };
     prepare(&stream);
-    let entering = timeout(Duration::from_secs(limits::HANDSHAKE_SECONDS), admit(stream, peer, shared));
+    // Boxed, because a TLS handshake is large, and the connection lives on.
+    let admitting = Box::pin(admit(stream, peer, shared));
+    let entering = timeout(Duration::from_secs(limits::HANDSHAKE_SECONDS), admitting);
     let entered = tokio::select! {
         entered = entering => entered.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into())),
         () = shared.stop.cancelled() => return None,

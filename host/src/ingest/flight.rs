@@ -25,6 +25,8 @@ pub struct Flight {
     loads: Arc<Semaphore>,
     /// One body that takes long to read, with what it is merged to.
     large: Arc<Semaphore>,
+    /// Large answers of HTTP that nobody has taken yet.
+    answers: Arc<Semaphore>,
     /// Grains that there are.
     load_grains: u32,
     held: Arc<Mutex<Holding>>,
@@ -60,6 +62,7 @@ impl Flight {
             seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
             loads: Arc::new(Semaphore::new(load_grains as usize)),
             large: Arc::new(Semaphore::new(1)),
+            answers: Arc::new(Semaphore::new(limits::HTTP_ANSWER_BYTES / limits::HTTP_FREE_ANSWER_BYTES)),
             load_grains,
             held: Arc::new(Mutex::new(holding)),
             known_bytes: bytes / 2 / seats,
@@ -85,6 +88,12 @@ impl Flight {
     pub(super) async fn load(&self, bytes: usize) -> Option<Pass> {
         let grains = u32::try_from(bytes / GRAIN_BYTES + 1).unwrap_or(u32::MAX).min(self.load_grains);
         Arc::clone(&self.loads).acquire_many_owned(grains).await.ok()
+    }
+
+    /// Room for an answer of HTTP until its client has taken it, if there is any beside those that wait.
+    pub(super) fn answer(&self, bytes: usize) -> Option<Pass> {
+        let grains = u32::try_from(bytes / limits::HTTP_FREE_ANSWER_BYTES + 1).unwrap_or(u32::MAX);
+        Arc::clone(&self.answers).try_acquire_many_owned(grains).ok()
     }
 
     /// Takes note of what a connection keeps while it waits for its client; `None` for so little that all connections

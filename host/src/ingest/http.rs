@@ -19,12 +19,12 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
+use super::flight::Pass;
 use super::{Shared, connection};
 use crate::limits;
 use crate::protocol::http::desk::{Asked, Desk, Page};
@@ -302,7 +302,7 @@ fn refused(reply: Reply, shared: &Shared) -> Reply {
 /// An answer that takes memory until its client has taken it.
 struct Counted {
     body: Vec<u8>,
-    _room: OwnedSemaphorePermit,
+    _room: Pass,
 }
 
 impl AsRef<[u8]> for Counted {
@@ -316,8 +316,7 @@ fn counted(answer: Answer, shared: &Shared) -> Reply {
     if answer.body.len() <= limits::HTTP_FREE_ANSWER_BYTES {
         return reply_of(answer);
     }
-    let grains = u32::try_from(answer.body.len() / limits::HTTP_FREE_ANSWER_BYTES + 1).unwrap_or(u32::MAX);
-    let Ok(room) = Arc::clone(&shared.answers).try_acquire_many_owned(grains) else {
+    let Some(room) = shared.settings.flight.answer(answer.body.len()) else {
         let why = "there are too many answers that nobody has read yet: ask again later".to_owned();
         return reply_of(Answer::error(&Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why }));
     };

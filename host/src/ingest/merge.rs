@@ -12,12 +12,12 @@ use crate::protocol::{Identity, Parsed, Raw};
 use known::Known;
 use once::Once;
 pub(super) use spelling::Odd;
+use spelling::Words;
 
 /// Different messages, each with its count.
 #[derive(Debug)]
 pub(super) struct Merger {
-    /// Whose messages come now, where they name no source.
-    peer: String,
+    words: Words,
     text_bytes: usize,
     known: Known,
     once: Once,
@@ -35,7 +35,7 @@ pub(super) struct Merged {
 impl Merger {
     /// Knows nothing yet, and will know no more than fits into `room` bytes.
     pub(super) fn new(room: usize) -> Self {
-        Self { peer: String::new(), text_bytes: 0, known: Known::new(room), once: Once::default() }
+        Self { words: Words::default(), text_bytes: 0, known: Known::new(room), once: Once::default() }
     }
 
     /// Whether it may know anything.
@@ -46,8 +46,8 @@ impl Merger {
     /// From now on messages come from this peer, with texts of at most `text_bytes`. What it holds must be drained before.
     pub(super) fn enter(&mut self, peer: &str, text_bytes: usize) {
         self.text_bytes = text_bytes;
-        if self.peer != peer {
-            peer.clone_into(&mut self.peer);
+        if self.words.peer != *peer {
+            self.words.peer.set(peer);
             self.known.enter(peer);
         }
     }
@@ -64,7 +64,7 @@ impl Merger {
             return self.once.add(message, now);
         }
         let line = line.filter(|_| message.is_all_in_its_line());
-        if let Some(message) = self.known.add(message, line, (&self.peer, self.text_bytes), now) {
+        if let Some(message) = self.known.add(message, line, (&mut self.words, self.text_bytes), now) {
             self.once.add(message, now);
         }
     }
@@ -93,8 +93,8 @@ impl Merger {
     /// Gives out what it holds.
     pub(super) fn drain(&mut self) -> Merged {
         let mut odd = Odd::default();
-        let (entries, ids) = self.once.drain(&self.peer, self.text_bytes, &mut odd);
-        let numbered = self.known.drain(&self.peer, &mut odd);
+        let (entries, ids) = self.once.drain(&mut self.words, self.text_bytes, &mut odd);
+        let numbered = self.known.drain(&self.words.peer, &mut odd);
         Merged { entries, numbered, ids, odd }
     }
 }

@@ -23,6 +23,15 @@ fn counts(pairs: &[(&str, u64)]) -> BTreeMap<String, u64> {
     pairs.iter().map(|(text, count)| ((*text).to_owned(), *count)).collect()
 }
 
+#[test]
+fn the_task_of_a_connection_is_small_whatever_else_it_could_have_been() {
+    fn bytes<A, B, C, F>(_: impl Fn(A, B, C) -> F) -> usize {
+        size_of::<F>()
+    }
+    let bytes = bytes(super::one);
+    assert!(bytes <= 2_560, "{bytes} bytes: ten thousand silent connections have one each");
+}
+
 #[tokio::test]
 async fn a_classic_client_that_sees_the_end_knows_that_all_is_committed() {
     let mag = start(9, true).await;

@@ -10,10 +10,10 @@ fn message() -> Message {
     let labels = [("app", "shop"), ("zone", "b\"1"), ("kind", "blue")];
     Message {
         text: "disk full\non /var".to_owned(),
-        kind: "monitor".to_owned(),
+        kind: "monitor".into(),
         severity: Some(Severity::Error),
         labels: Labels::new(labels.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()),
-        source: "10.0.0.7".to_owned(),
+        source: "10.0.0.7".into(),
     }
 }
 

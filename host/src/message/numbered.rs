@@ -82,7 +82,7 @@ pub struct Numbered {
 #[derive(Debug)]
 pub struct Learned<T> {
     /// By address, which is nobody else's as long as a [`Weak`] is kept.
-    origins: BTreeMap<usize, (Weak<Origin>, Vec<T>)>,
+    origins: BTreeMap<usize, (Weak<Origin>, T)>,
 }
 
 impl<T> Default for Learned<T> {
@@ -91,12 +91,12 @@ impl<T> Default for Learned<T> {
     }
 }
 
-impl<T> Learned<T> {
+impl<T: Default> Learned<T> {
     /// What the numbers of `origin` stand for.
-    pub fn of(&mut self, origin: &Arc<Origin>) -> &mut Vec<T> {
-        let (_, list) =
-            self.origins.entry(Arc::as_ptr(origin).addr()).or_insert_with(|| (Arc::downgrade(origin), Vec::new()));
-        list
+    pub fn of(&mut self, origin: &Arc<Origin>) -> &mut T {
+        let (_, all) =
+            self.origins.entry(Arc::as_ptr(origin).addr()).or_insert_with(|| (Arc::downgrade(origin), T::default()));
+        all
     }
 
     /// What all numbers stand for.
@@ -111,7 +111,7 @@ impl<T> Learned<T> {
 }
 
 #[cfg(test)]
-impl Learned<Arc<Message>> {
+impl Learned<Vec<Arc<Message>>> {
     /// What is counted, as messages.
     pub(crate) fn entries(&mut self, numbered: Option<Numbered>) -> Vec<super::Entry> {
         let Some(Numbered { origin, new, counts }) = numbered else { return Vec::new() };
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn what_numbers_stand_for_is_kept_apart_and_forgotten_with_their_origin() {
-        let mut learned = Learned::default();
+        let mut learned: Learned<Vec<char>> = Learned::default();
         let (first, second) = (Arc::new(Origin::default()), Arc::new(Origin::default()));
         learned.of(&first).push('a');
         learned.of(&second).push('b');

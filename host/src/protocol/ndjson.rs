@@ -86,11 +86,7 @@ impl Decoder {
         if self.skipping {
             return Last::Nothing;
         }
-        match self.read(rest) {
-            Step::Message(message) => Last::Message(message),
-            Step::Refused(reply) => Last::Refused(reply),
-            _ => Last::Nothing,
-        }
+        self.read(rest).last()
     }
 
     fn read<'a>(&'a mut self, line: &'a [u8]) -> Step<'a> {

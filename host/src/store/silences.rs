@@ -186,10 +186,10 @@ pub(super) fn silences(conn: &Connection, silences: &Silences, group: &Group) ->
     }
     let message = Message {
         text: group.text.clone(),
-        kind: group.kind.clone(),
+        kind: group.kind.as_str().into(),
         severity: group.severity,
         labels: group.labels.clone(),
-        source: group.source.clone().unwrap_or_default(),
+        source: group.source.as_deref().unwrap_or_default().into(),
     };
     let Some(silence) = silences.find(&message, group.closed) else { return Ok(false) };
     conn.prepare_cached("UPDATE silences SET messages = min(messages + ?2, 9223372036854775807) WHERE id = ?1")?

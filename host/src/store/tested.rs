@@ -13,7 +13,7 @@ use super::{LetterError, new_delivery_id};
 use crate::clock::as_millis;
 use crate::group::group_id;
 use crate::matcher::Field;
-use crate::message::{DEFAULT_KIND, Labels, Message, Millis, Reason};
+use crate::message::{DEFAULT_KIND, Labels, Message, Millis, Reason, Word};
 
 /// What a test notification says.
 pub const TEST_TEXT: &str = "Test notification from mag";
@@ -39,10 +39,10 @@ pub(super) fn queue(
     .execute(params![id, sender, int(now), Reason::Test.as_str(), int(now.saturating_add(as_millis(wait)))])?;
     let message = Message {
         text: TEST_TEXT.to_owned(),
-        kind: DEFAULT_KIND.to_owned(),
+        kind: DEFAULT_KIND.into(),
         severity: None,
         labels: Labels::default(),
-        source: String::new(),
+        source: Word::default(),
     };
     conn.prepare_cached(
         "INSERT INTO delivery_groups (delivery, n, omitted, total, group_id, route, kind, text, labels, count, first_seen,
@@ -53,7 +53,7 @@ pub(super) fn queue(
         id,
         group_id(NO_ROUTE, &[Field::Text], &message).to_string(),
         NO_ROUTE,
-        message.kind,
+        message.kind.as_str(),
         message.text,
         int(now),
         Reason::Test.as_str(),

@@ -42,10 +42,10 @@ fn balanced(path: &Path) {
 fn message(text: &str) -> Message {
     Message {
         text: text.to_owned(),
-        kind: DEFAULT_KIND.to_owned(),
+        kind: DEFAULT_KIND.into(),
         severity: None,
         labels: Labels::default(),
-        source: "127.0.0.1".to_owned(),
+        source: "127.0.0.1".into(),
     }
 }
 
@@ -54,7 +54,7 @@ fn group(route: &str, text: &str, count: u64) -> Group {
     Group {
         id: group_id(route, &[Field::Text], &message(text)),
         route: route.into(),
-        kind: DEFAULT_KIND.to_owned(),
+        kind: DEFAULT_KIND.into(),
         source: Some("127.0.0.1".to_owned()),
         text: text.to_owned(),
         severity: None,

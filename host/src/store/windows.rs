@@ -1,5 +1,7 @@
 //! Open windows: what the engine says of them becomes rows, and at a start rows become windows again.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Result, params};
 
 use super::ledger::{Moves, NOBODY, Term};
@@ -8,6 +10,7 @@ use super::room::Room;
 use super::rows::{self, int, labels_json, samples_json};
 use super::{Changes, Clock, Closed, Routing, SavedClock, SavedWindow, WindowChange};
 use super::{alerts, identities, silences};
+use crate::group::Window;
 use crate::message::{Group, Message, Reason, Severity};
 use crate::silence::Silences;
 
@@ -23,9 +26,13 @@ pub(super) struct Books<'w> {
 ///
 /// Returns the senders for whom something new waits.
 pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>) -> Result<Vec<String>> {
+    write_windows(conn, &changes.windows)?;
+    // Very many windows, very few routes.
+    let mut added: BTreeMap<&str, i64> = BTreeMap::new();
     for change in &changes.windows {
-        write_window(conn, change)?;
-        let (route, added) = (change.route(), int(change.added()));
+        *added.entry(change.route()).or_default() += int(change.added());
+    }
+    for (route, added) in added {
         for sender in books.routing.senders(route) {
             books.moves.accept(route, sender, added);
         }
@@ -52,54 +59,63 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>)
     Ok(woken)
 }
 
-fn write_window(conn: &Connection, change: &WindowChange) -> Result<()> {
-    match change {
-        WindowChange::Opened { window: w, .. } => {
-            conn.prepare_cached(
-                "INSERT INTO windows (id, group_id, route, kind, source, text, severity, labels, count, first_seen,
-                   last_seen, opened, samples, resolved)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            )?
-            .execute(params![
-                w.row,
-                w.group.to_string(),
-                change.route(),
-                w.shared.kind,
-                w.shared.source,
-                w.shared.text,
-                w.shared.severity.map(Severity::as_str),
-                labels_json(&w.shared.labels),
-                int(w.count),
-                int(w.first_seen),
-                int(w.last_seen),
-                int(w.opened),
-                samples_json(&w.samples),
-                w.resolved.map(int),
-            ])?;
-        }
-        WindowChange::Grew { row, count, first_seen, last_seen, .. } => {
-            conn.prepare_cached("UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1")?
-                .execute(params![row, int(*count), int(*first_seen), int(*last_seen)])?;
-        }
-        WindowChange::Reshaped { window: w, .. } => {
-            conn.prepare_cached(
-                "UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4, kind = ?5, source = ?6,
-                   severity = ?7, labels = ?8, samples = ?9, resolved = ?10 WHERE id = ?1",
-            )?
-            .execute(params![
-                w.row,
-                int(w.count),
-                int(w.first_seen),
-                int(w.last_seen),
-                w.shared.kind,
-                w.shared.source,
-                w.shared.severity.map(Severity::as_str),
-                labels_json(&w.shared.labels),
-                samples_json(&w.samples),
-                w.resolved.map(int),
-            ])?;
+fn write_windows(conn: &Connection, windows: &[WindowChange]) -> Result<()> {
+    let mut grew =
+        conn.prepare_cached("UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4 WHERE id = ?1")?;
+    for change in windows {
+        match change {
+            WindowChange::Grew { row, count, first_seen, last_seen, .. } => {
+                grew.execute(params![row, int(*count), int(*first_seen), int(*last_seen)])?;
+            }
+            WindowChange::Opened { window, route } => open_window(conn, window, route)?,
+            WindowChange::Reshaped { window, .. } => reshape_window(conn, window)?,
         }
     }
+    Ok(())
+}
+
+fn open_window(conn: &Connection, w: &Window, route: &str) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO windows (id, group_id, route, kind, source, text, severity, labels, count, first_seen,
+           last_seen, opened, samples, resolved)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+    )?
+    .execute(params![
+        w.row,
+        w.group.to_string(),
+        route,
+        w.shared.kind.as_str(),
+        w.shared.source.as_str(),
+        w.shared.text,
+        w.shared.severity.map(Severity::as_str),
+        labels_json(&w.shared.labels),
+        int(w.count),
+        int(w.first_seen),
+        int(w.last_seen),
+        int(w.opened),
+        samples_json(w.samples()),
+        w.resolved().map(int),
+    ])?;
+    Ok(())
+}
+
+fn reshape_window(conn: &Connection, w: &Window) -> Result<()> {
+    conn.prepare_cached(
+        "UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4, kind = ?5, source = ?6,
+           severity = ?7, labels = ?8, samples = ?9, resolved = ?10 WHERE id = ?1",
+    )?
+    .execute(params![
+        w.row,
+        int(w.count),
+        int(w.first_seen),
+        int(w.last_seen),
+        w.shared.kind.as_str(),
+        w.shared.source.as_str(),
+        w.shared.severity.map(Severity::as_str),
+        labels_json(&w.shared.labels),
+        samples_json(w.samples()),
+        w.resolved().map(int),
+    ])?;
     Ok(())
 }
 
@@ -190,8 +206,8 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
             group: rows::read_group_id(row, 1)?,
             route: row.get(2)?,
             shared: Message {
-                kind: row.get(3)?,
-                source: row.get(4)?,
+                kind: row.get::<_, String>(3)?.into(),
+                source: row.get::<_, String>(4)?.into(),
                 text: row.get(5)?,
                 severity: rows::read_severity(row, 6)?,
                 labels: rows::read_labels(row, 7)?,

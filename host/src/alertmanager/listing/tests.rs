@@ -29,13 +29,8 @@ fn routes() -> Routes {
 
 fn alert(n: i64, pairs: &[(&str, &str)], starts: Millis) -> alerts::Alert {
     let labels = Labels::new(pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
-    let message = Message {
-        text: "x".to_owned(),
-        kind: ALERT_KIND.to_owned(),
-        severity: None,
-        labels,
-        source: "10.0.0.1".to_owned(),
-    };
+    let message =
+        Message { text: "x".to_owned(), kind: ALERT_KIND.into(), severity: None, labels, source: "10.0.0.1".into() };
     let annotations = Labels::new(vec![("summary".to_owned(), "x".to_owned())]);
     let generator = "http://p/".to_owned();
     alerts::Alert { n, message, annotations, generator, starts, ends: starts + 5_000, updated: starts }

@@ -40,8 +40,8 @@ impl Firing {
         let group = Group {
             id,
             route: route.id.clone(),
-            kind,
-            source: Some(source).filter(|source| !source.is_empty()),
+            kind: kind.into(),
+            source: Some(source).filter(|source| !source.is_empty()).map(Into::into),
             text,
             severity,
             labels,
@@ -163,9 +163,9 @@ impl Core {
 fn mark(windows: &mut Windows, changed: &mut Vec<Slot>, slot: Option<Slot>, resolved: Option<Millis>) {
     let Some(slot) = slot else { return };
     if let Some(window) = windows.get_mut(slot)
-        && window.resolved != resolved
+        && window.resolved() != resolved
     {
-        window.resolved = resolved;
+        window.rare_mut().resolved = resolved;
         window.reshaped = true;
         changed.push(slot);
     }
@@ -178,7 +178,7 @@ impl Firing {
         let shared = &mut self.shared;
         shared.severity = shared.severity.max(message.severity);
         if shared.source != message.source {
-            shared.source.clear();
+            shared.source.set("");
         }
         if shared.labels != message.labels {
             shared.labels.keep_shared(&message.labels);

@@ -68,7 +68,7 @@ impl Core {
 
     /// A window that no route goes on with.
     pub(super) fn close_left_over(&mut self, window: Window, route: Arc<str>, now: Millis) {
-        let (row, added, opened, resolved) = (window.row, window.unsaved(), window.opened, window.resolved);
+        let (row, added, opened, resolved) = (window.row, window.unsaved(), window.opened, window.resolved());
         let group = window.close(route, opened, now, Reason::Time);
         let over = resolved.map(|at| alerting::over(&group, at));
         self.closed.push(Closed { row, added, group });

@@ -14,10 +14,10 @@ fn posted(name: &str, host: &str, ends: Ends) -> Posted {
     let label = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let message = Message {
         text: format!("{name} on {host}"),
-        kind: ALERT_KIND.to_owned(),
+        kind: ALERT_KIND.into(),
         severity: Some(Severity::Error),
         labels: Labels::new([("alertname", name), ("host", host)].map(label).to_vec()),
-        source: "127.0.0.1".to_owned(),
+        source: "127.0.0.1".into(),
     };
     Posted { message, annotations: Labels::default(), generator: String::new(), starts: Some(NOON), ends }
 }

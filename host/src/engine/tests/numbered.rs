@@ -45,10 +45,10 @@ fn message(n: usize) -> Message {
     let labels = [vec![], vec![("app".to_owned(), "db".to_owned())]][n / 6 % 2].clone();
     Message {
         text: format!("text {}", n % 3),
-        kind: [DEFAULT_KIND, "k"][n / 12 % 2].to_owned(),
+        kind: [DEFAULT_KIND, "k"][n / 12 % 2].into(),
         severity,
         labels: Labels::new(labels),
-        source: format!("10.0.0.{}", n % 2),
+        source: format!("10.0.0.{}", n % 2).into(),
     }
 }
 

@@ -179,7 +179,7 @@ async fn a_source_with_too_many_groups_harms_no_other_one() {
     let limits = Limits { groups: 100, per_source: Some(2) };
     let of = |source: &str, text: &str| {
         let mut entry = entry(text, 1);
-        source.clone_into(&mut entry.message.source);
+        entry.message.source = source.into();
         entry
     };
     let flood = |range: std::ops::Range<u32>| range.map(|n| of("loud", &format!("text {n}"))).collect::<Vec<_>>();

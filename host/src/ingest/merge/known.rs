@@ -11,7 +11,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::spelling::{Odd, spell};
+use super::spelling::{Odd, Words, spell};
 use crate::limits;
 use crate::message::{Count, Message, Millis, Numbered, Origin, Times};
 use crate::protocol::{Extra, Form, Parsed, Raw, Raws};
@@ -22,14 +22,8 @@ pub(super) const KNOWN_BYTES: usize = size_of::<Slot>() + 48;
 /// A line of the cache.
 const LINE_BYTES: usize = 64;
 
-/// A message that is being looked up.
-#[derive(Clone, Copy, Default)]
-struct Look {
-    about: About,
-    hash: u32,
-    /// That of the first message with this hash: nearly always it is the one.
-    number: Option<u32>,
-}
+/// No message has this number.
+const NOBODY: u32 = u32::MAX;
 
 /// Known messages, and how often each came since the last time.
 #[derive(Debug)]
@@ -174,20 +168,22 @@ impl Known {
     /// With many known messages nothing of them is in a cache, and the time goes into waiting for the memory: each of
     /// these steps is done for all messages before the next one, so that the walks of all go on side by side.
     pub(super) fn recall(&mut self, raws: &[Raw<'_>], now: Millis) -> usize {
-        let mut looks = [Look::default(); Raws::MOST];
-        for (look, raw) in looks.iter_mut().zip(raws) {
-            look.about = self.about(raw.form, None, false);
-            look.hash = self.hash(raw.bytes, look.about, None);
+        let mut looks = [(0, NOBODY); Raws::MOST];
+        for ((hash, _), raw) in looks.iter_mut().zip(raws) {
+            *hash = self.hash(raw.bytes, self.about(raw.form, None, false), None);
         }
-        for look in looks.iter_mut().take(raws.len()) {
-            let found = self.table.find(Place::spread(look.hash), |place| place.hash == look.hash);
-            look.number = found.map(|place| place.number);
+        // The number of the first message with this hash: nearly always it is the one.
+        for (hash, number) in looks.iter_mut().take(raws.len()) {
+            let place = self.table.find(Place::spread(*hash), |place| place.hash == *hash);
+            *number = place.map_or(NOBODY, |place| place.number);
         }
-        self.touch(looks.get(..raws.len()).unwrap_or_default());
+        self.touch(looks.iter().take(raws.len()).map(|(_, number)| *number));
         let mut known = 0;
-        for (look, raw) in looks.iter().zip(raws) {
-            let key = Key { hash: look.hash, bytes: raw.bytes, about: look.about, extra: None };
-            let Some(number) = look.number.and_then(|number| self.number_of(&key, number)) else { break };
+        for (&(hash, number), raw) in looks.iter().zip(raws) {
+            let about = self.about(raw.form, None, false);
+            let Some(number) = self.number_of(&Key { hash, bytes: raw.bytes, about, extra: None }, number) else {
+                break;
+            };
             self.count(number, Times::at(raw.time.unwrap_or(now), 1));
             known += 1;
         }
@@ -197,22 +193,23 @@ impl Known {
     /// Reads a byte of every line of the cache that comparing will read first; a longer text is read on in order, which
     /// the processor foresees.
     #[inline]
-    fn touch(&self, looks: &[Look]) {
+    fn touch(&self, numbers: impl Iterator<Item = u32>) {
         let mut read = 0;
-        let numbers = looks.iter().filter_map(|look| look.number);
         for slot in numbers.filter_map(|number| self.slots.get(number as usize)) {
             let text = slot.text(&self.texts).unwrap_or_default();
-            let bytes = [text.first(), text.get(LINE_BYTES), text.last()];
-            read ^= bytes.into_iter().flatten().fold(0, |read, byte| read ^ byte);
+            let byte = |at: usize| text.get(at).copied().unwrap_or_default();
+            read ^= byte(0) ^ byte(LINE_BYTES) ^ byte(text.len().saturating_sub(1));
         }
         black_box(read);
     }
 
-    /// The number of this message, which may be this one.
+    /// The number of this message, which is nearly always this one.
     #[inline]
     fn number_of(&self, key: &Key<'_, '_>, number: u32) -> Option<u32> {
-        let slot = self.slots.get(number as usize)?;
-        if key.is(slot, &self.texts) { Some(number) } else { self.find(key) }
+        if self.slots.get(number as usize).is_some_and(|slot| key.is(slot, &self.texts)) {
+            return Some(number);
+        }
+        if number == NOBODY { None } else { self.find(key) }
     }
 
     /// Counts a message, and knows it from now on if there is room; else it is given back.
@@ -222,7 +219,7 @@ impl Known {
         &mut self,
         message: Parsed<'p>,
         line: Option<&[u8]>,
-        (peer, text_bytes): (&str, usize),
+        (words, text_bytes): (&mut Words, usize),
         now: Millis,
     ) -> Option<Parsed<'p>> {
         let times = Times::at(message.time.unwrap_or(now), message.count);
@@ -239,8 +236,8 @@ impl Known {
             return None;
         }
         let labels = message.extra.iter().flat_map(|extra| &extra.labels);
-        let words: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
-        let size = KNOWN_BYTES + bytes.len() + words;
+        let label_bytes: usize = labels.map(|(name, value)| name.len() + value.len()).sum();
+        let size = KNOWN_BYTES + bytes.len() + label_bytes;
         let has_room = self.bytes.saturating_add(size) <= self.room;
         let ends = [self.slots.len(), self.texts.len(), self.texts.len() + bytes.len()].map(u32::try_from);
         let ([Ok(number), Ok(start), Ok(end)], true) = (ends, has_room) else {
@@ -248,10 +245,10 @@ impl Known {
             return Some(message);
         };
         self.bytes += size;
-        self.new_bytes += limits::MERGE_ENTRY_BYTES + words + message.text.len();
+        self.new_bytes += limits::MERGE_ENTRY_BYTES + label_bytes + message.text.len();
         let extra = extra.map(|extra| extra.clone().into_owned());
         self.texts.extend_from_slice(bytes);
-        let spelled = spell(message, peer, text_bytes);
+        let spelled = spell(message, words, text_bytes);
         let more = More { extra, replaced: spelled.replaced, cut: spelled.cut };
         let has_more = more.extra.is_some() || more.replaced || more.cut;
         let more = has_more.then(|| Box::new(more));

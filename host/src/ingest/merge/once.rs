@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::fast::RandomState;
 use hashbrown::hash_table::{Entry as Place, HashTable};
 
-use super::spelling::{Odd, spell};
+use super::spelling::{Odd, Words, spell};
 use crate::limits;
 use crate::message::{Entry, Identified, Millis, Severity};
 use crate::protocol::syslog::Envelope;
@@ -104,14 +104,19 @@ impl Once {
         self.bytes
     }
 
-    /// Gives out what it holds, as messages of `peer` where they name no source.
-    pub(super) fn drain(&mut self, peer: &str, text_bytes: usize, odd: &mut Odd) -> (Vec<Entry>, Vec<Identified>) {
+    /// Gives out what it holds, as messages of the peer where they name no source.
+    pub(super) fn drain(
+        &mut self,
+        words: &mut Words,
+        text_bytes: usize,
+        odd: &mut Odd,
+    ) -> (Vec<Entry>, Vec<Identified>) {
         self.table.clear();
         self.bytes = 0;
         let entry = |slot: Slot| {
             let Slot { extra, envelope, .. } = slot;
             let parsed = Parsed { extra, envelope, ..Parsed::plain(&slot.text, slot.severity, slot.truncated) };
-            let spelled = spell(parsed, peer, text_bytes);
+            let spelled = spell(parsed, words, text_bytes);
             odd.replaced += if spelled.replaced { slot.count } else { 0 };
             odd.truncated += if spelled.cut { slot.count } else { 0 };
             let Slot { count, first_seen, last_seen, .. } = slot;

@@ -1,8 +1,6 @@
 //! From raw bytes to a message: what only shows then is said beside it.
 
-use std::borrow::Cow;
-
-use crate::message::{DEFAULT_KIND, Labels, Message};
+use crate::message::{DEFAULT_KIND, Labels, Message, Word};
 use crate::protocol::{Extra, Parsed};
 
 /// The label of a text that was cut.
@@ -33,13 +31,30 @@ impl Odd {
     }
 }
 
-/// What `parsed` says, as a message of `peer` where it names no source; no text is longer than `text_bytes`.
-pub(super) fn spell(parsed: Parsed<'_>, peer: &str, text_bytes: usize) -> Spelled {
+/// Words that many messages have in common, so that each is kept once for as many as possible.
+#[derive(Debug)]
+pub(super) struct Words {
+    /// Whose messages come, where they name no source.
+    pub(super) peer: Word,
+    default_kind: Word,
+    last_kind: Word,
+    last_source: Word,
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        let (peer, last_kind, last_source) = (Word::default(), Word::default(), Word::default());
+        Self { peer, default_kind: DEFAULT_KIND.into(), last_kind, last_source }
+    }
+}
+
+/// What `parsed` says, as a message of the peer where it names no source; no text is longer than `text_bytes`.
+pub(super) fn spell(parsed: Parsed<'_>, words: &mut Words, text_bytes: usize) -> Spelled {
     if let Some(envelope) = parsed.envelope {
         let opened = envelope.open(parsed.text, text_bytes);
         let truncated = opened.truncated || parsed.truncated;
         let plain = Parsed::plain(opened.text, parsed.severity, truncated);
-        let spelled = spell(Parsed { extra: Some(Box::new(opened.extra)), ..plain }, peer, text_bytes);
+        let spelled = spell(Parsed { extra: Some(Box::new(opened.extra)), ..plain }, words, text_bytes);
         let replaced = str::from_utf8(parsed.text).is_err();
         let cut = spelled.cut || opened.truncated && !parsed.truncated;
         return Spelled { replaced, cut, ..spelled };
@@ -65,10 +80,10 @@ pub(super) fn spell(parsed: Parsed<'_>, peer: &str, text_bytes: usize) -> Spelle
     }
     let message = Message {
         text,
-        kind: kind.map_or_else(|| DEFAULT_KIND.to_owned(), Cow::into_owned),
+        kind: kind.map_or(&words.default_kind, |kind| words.last_kind.set(&kind)).clone(),
         severity: parsed.severity,
         labels: Labels::new(labels),
-        source: source.map_or_else(|| peer.to_owned(), Cow::into_owned),
+        source: source.map_or(&words.peer, |source| words.last_source.set(&source)).clone(),
     };
     Spelled { message, replaced, cut }
 }

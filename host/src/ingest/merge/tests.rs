@@ -20,7 +20,7 @@ fn plain(text: &[u8]) -> Parsed<'_> {
 /// A merger and whoever counts what it gives out.
 struct Pair {
     merger: Merger,
-    learned: Learned<Arc<Message>>,
+    learned: Learned<Vec<Arc<Message>>>,
 }
 
 impl Pair {
@@ -295,7 +295,7 @@ fn run(steps: Vec<Step>, room: usize, hash_bits: u32) -> (Sums, Sums) {
                 }
                 for entry in entries {
                     let Message { source, text, .. } = entry.message;
-                    *sum.entry((source, text)).or_default() += entry.count;
+                    *sum.entry((source.into(), text)).or_default() += entry.count;
                 }
                 if let Step::Enter { peer: next } = step {
                     peer = format!("10.0.0.{next}");

@@ -14,7 +14,7 @@ use crate::limits;
 fn counts(mag: &Mag) -> BTreeMap<(String, String), u64> {
     let mut counts = BTreeMap::new();
     for entry in mag.engine.entries.lock().unwrap().iter() {
-        *counts.entry((entry.message.source.clone(), entry.message.text.clone())).or_default() += entry.count;
+        *counts.entry((entry.message.source.to_string(), entry.message.text.clone())).or_default() += entry.count;
     }
     counts
 }

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::super::text::cut;
 use super::{Answer, Head, Outcome, Refusal, Take};
 use crate::limits;
-use crate::message::{ALERT_KIND, Ends, Labels, Message, Millis, Posted, Severity};
+use crate::message::{ALERT_KIND, Ends, Labels, Message, Millis, Posted, Severity, Word};
 
 /// Names and values, each a text, as they stand in the body.
 #[derive(Debug, Default)]
@@ -140,13 +140,8 @@ fn left_out(alerts: u64, receiver: &str, group: Pairs) -> Posted {
     let receiver: String = receiver.chars().take(limits::LABEL_NAME_BYTES).collect();
     let text = format!("Alertmanager left {alerts} alerts out for its receiver {receiver}: see its max_alerts");
     labels.push(("receiver".to_owned(), receiver));
-    let message = Message {
-        text,
-        kind: ALERT_KIND.to_owned(),
-        severity: None,
-        labels: Labels::new(labels),
-        source: String::new(),
-    };
+    let message =
+        Message { text, kind: ALERT_KIND.into(), severity: None, labels: Labels::new(labels), source: Word::default() };
     Posted { message, annotations: Labels::default(), generator: String::new(), starts: None, ends: Ends::Unsaid }
 }
 
@@ -191,7 +186,7 @@ fn posted(head: &Head<'_>, item: Item, ends: impl FnOnce(Option<Millis>) -> Ends
     let text = if truncated { String::from_utf8_lossy(kept).into_owned() } else { text };
     let severity = labels.get(SEVERITY_LABEL).and_then(Severity::from_word);
     let generator = item.generator_url.map(|url| cut_text(url, limits::LABEL_VALUE_BYTES)).unwrap_or_default();
-    let message = Message { text, kind: ALERT_KIND.to_owned(), severity, labels, source: String::new() };
+    let message = Message { text, kind: ALERT_KIND.into(), severity, labels, source: Word::default() };
     // An alert that is only told as over began at its end, for whoever does not know it.
     Ok(Posted { message, annotations, generator, starts, ends: ends(said) })
 }

@@ -130,16 +130,15 @@ fn opening(rows: std::ops::Range<i64>) -> Changes {
         let window = Window {
             row,
             group: group.id,
-            route: crate::message::RouteIndex(0),
+            route: crate::message::RouteIndex::new(0),
             shared: message(&group.text).into(),
             count: 2,
             saved: 0,
             first_seen: NOON,
             last_seen: NOON,
             opened: NOON,
-            samples: Vec::new(),
             reshaped: false,
-            resolved: None,
+            rare: None,
         };
         WindowChange::Opened { route: "root".into(), window: Box::new(window) }
     };

@@ -14,9 +14,8 @@ pub(super) fn window(row: i64, group: &Group, shared: Message) -> Window {
         first_seen: NOON,
         last_seen: NOON,
         opened: NOON,
-        samples: Vec::new(),
         reshaped: false,
-        resolved: None,
+        rare: None,
     }
 }
 
