@@ -91,7 +91,8 @@ impl fmt::Display for Severity {
 
 /// Labels of a message or a group: names are unique and sorted, so that equal labels are equal values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Labels(Vec<(String, String)>);
+// Most messages have none, and a pointer to nothing is small.
+pub struct Labels(Option<Box<Vec<(String, String)>>>);
 
 impl Labels {
     /// Sorts the pairs by name; of two with the same name the later one wins.
@@ -100,45 +101,55 @@ impl Labels {
         pairs.reverse();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs.dedup_by(|b, a| a.0 == b.0);
-        Self(pairs)
+        Self::of(pairs)
+    }
+
+    fn of(pairs: Vec<(String, String)>) -> Self {
+        Self((!pairs.is_empty()).then(|| Box::new(pairs)))
+    }
+
+    fn pairs(&self) -> &[(String, String)] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
     }
 
     /// The value of a label, if it is there.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
-        self.0.get(at).map(|(_, value)| value.as_str())
+        let at = self.pairs().binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
+        self.pairs().get(at).map(|(_, value)| value.as_str())
     }
 
     /// Name and value of each, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.pairs().len()
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Adds those of `others` whose names are not there.
     pub fn add_missing(&mut self, others: &[(String, String)]) {
         for (name, value) in others {
-            if let Err(at) = self.0.binary_search_by(|(known, _)| known.as_str().cmp(name)) {
-                self.0.insert(at, (name.clone(), value.clone()));
+            if let Err(at) = self.pairs().binary_search_by(|(known, _)| known.as_str().cmp(name)) {
+                self.0.get_or_insert_default().insert(at, (name.clone(), value.clone()));
             }
         }
     }
 
     /// Keeps only what `other` has too, with the same value: what all messages of a group share.
     pub fn keep_shared(&mut self, other: &Self) {
-        self.0.retain(|(name, value)| other.get(name) == Some(value));
+        let Some(mut pairs) = self.0.take() else { return };
+        pairs.retain(|(name, value)| other.get(name) == Some(value));
+        *self = Self::of(*pairs);
     }
 }
 

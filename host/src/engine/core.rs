@@ -381,6 +381,8 @@ impl Core {
         // In the order of the memory, which is nearly that of the rows.
         let mut changed = std::mem::take(&mut self.changed);
         changed.sort_unstable();
+        // No more than that: what is given back at its full size leaves no holes.
+        changes.windows.reserve_exact(changed.len());
         for slot in changed {
             changes.windows.extend(self.change_of(slot));
         }
@@ -418,9 +420,9 @@ fn unsaved_change(window: &mut Window, route: &Arc<str>) -> Option<WindowChange>
     }
     let route = Arc::clone(route);
     let change = if window.saved == 0 {
-        WindowChange::Opened { route, window: Box::new(window.clone()) }
+        WindowChange::Opened { route, window: window.clone() }
     } else if window.reshaped {
-        WindowChange::Reshaped { route, window: Box::new(window.clone()) }
+        WindowChange::Reshaped { route, window: window.clone() }
     } else {
         WindowChange::Grew {
             route,

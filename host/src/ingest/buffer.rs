@@ -133,16 +133,21 @@ impl Spares {
         kept.keep(work.merger);
     }
 
-    /// Gives `work` a merger that may know something, after [`Spares::give_merger`].
-    pub(super) fn take_merger(&self, work: &mut Work) {
+    /// A kept merger, or a new one.
+    pub(super) fn take_merger(&self) -> Box<Merger> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner).mergers.pop();
-        work.merger = kept.unwrap_or_else(|| Box::new(Merger::new(self.room)));
+        kept.unwrap_or_else(|| Box::new(Merger::new(self.room)))
+    }
+
+    /// Keeps a merger whose batches have all been sent.
+    pub(super) fn keep_merger(&self, merger: Box<Merger>) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(merger);
     }
 
     /// Leaves `work` with a merger that will know nothing, and keeps the drained one for others.
     pub(super) fn give_merger(&self, work: &mut Work) {
         let merger = std::mem::replace(&mut work.merger, Box::new(Merger::new(0)));
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).keep(merger);
+        self.keep_merger(merger);
     }
 }
 

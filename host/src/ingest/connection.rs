@@ -314,7 +314,7 @@ impl Reader<'_> {
             seat = self.shared.settings.flight.seat() => self.seat = seat,
             () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),
         }
-        self.shared.spares.take_merger(work);
+        work.merger = self.shared.spares.take_merger();
         work.merger.enter(self.peer, self.shared.text_bytes());
         None
     }

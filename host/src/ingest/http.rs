@@ -254,24 +254,28 @@ async fn take_in(
     shared: &Shared,
 ) -> Result<Outcome, Refusal> {
     let body = body::read(&parts.headers, body, shared).await?;
-    let intake = Intake::new(shared.clock.now());
-    let request = ToRead { format, parts, intake, text_bytes: shared.text_bytes() };
+    let request = ToRead { format, parts, text_bytes: shared.text_bytes() };
     // One seat is what a body and what it is merged to may take.
     let seat = shared.settings.flight.seat().await;
     if let Some(small) = body.small()? {
-        let taken = request.read(&small)?.send(peer, shared).await?;
+        let read = request.read(&small, Intake::new(peer, shared));
+        let taken = read.map_err(|refused| refused.withdraw(shared))?.send(peer, shared).await?;
         drop((small, seat));
         return taken.committed().await;
     }
     drop(seat);
     // What takes long to read keeps no seat from others, and no thread that they need.
     let turn = shared.settings.flight.large().await;
-    let reading = tokio::task::spawn_blocking(move || (body.inflate().and_then(|body| request.read(&body)), turn));
+    let intake = Intake::new(peer, shared);
+    let reading = tokio::task::spawn_blocking(move || match body.inflate() {
+        Ok(body) => (request.read(&body, intake), turn),
+        Err(refusal) => (Err(Box::new(Refused { refusal, intake })), turn),
+    });
     let (read, turn) = reading.await.map_err(|failed| match failed.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_cancelled) => intake::stopping(),
     })?;
-    let taken = read?.send(peer, shared).await?;
+    let taken = read.map_err(|refused| refused.withdraw(shared))?.send(peer, shared).await?;
     drop(turn);
     taken.committed().await
 }
@@ -280,16 +284,29 @@ async fn take_in(
 struct ToRead {
     format: Format,
     parts: Arc<Parts>,
-    intake: Intake,
     text_bytes: usize,
 }
 
 impl ToRead {
-    fn read(mut self, body: &[u8]) -> Result<Intake, Refusal> {
+    fn read(self, body: &[u8], mut intake: Intake) -> Result<Intake, Box<Refused>> {
         let head = Head { uri: &self.parts.uri, headers: &self.parts.headers, text_bytes: self.text_bytes };
-        self.format.read(&head, body, &mut self.intake)?;
-        self.intake.check()?;
-        Ok(self.intake)
+        match self.format.read(&head, body, &mut intake).and_then(|()| intake.check()) {
+            Ok(()) => Ok(intake),
+            Err(refusal) => Err(Box::new(Refused { refusal, intake })),
+        }
+    }
+}
+
+/// A request that is refused, with what was taken of it.
+struct Refused {
+    refusal: Refusal,
+    intake: Intake,
+}
+
+impl Refused {
+    fn withdraw(self, shared: &Shared) -> Refusal {
+        self.intake.withdraw(shared);
+        self.refusal
     }
 }
 

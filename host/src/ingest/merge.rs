@@ -74,6 +74,12 @@ impl Merger {
         self.once.add_identified(message, identity, number, now);
     }
 
+    /// Nothing came since it was drained: whoever sent it is refused. What it knows it goes on knowing.
+    pub(super) fn withdraw(&mut self) {
+        self.known.withdraw(&self.words.peer);
+        self.once = Once::default();
+    }
+
     /// Whether it holds nothing that is not drained.
     pub(super) fn is_empty(&self) -> bool {
         self.known.is_empty() && self.once.is_empty()

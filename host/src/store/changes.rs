@@ -60,7 +60,7 @@ pub enum WindowChange {
         /// Its route.
         route: Arc<str>,
         /// All of it.
-        window: Box<Window>,
+        window: Window,
     },
     /// Only the count and the times moved: nearly always so.
     Grew {
@@ -82,7 +82,7 @@ pub enum WindowChange {
         /// Its route.
         route: Arc<str>,
         /// All of it.
-        window: Box<Window>,
+        window: Window,
     },
 }
 

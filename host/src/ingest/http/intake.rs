@@ -18,7 +18,7 @@ use crate::protocol::http::{Outcome, Refusal, Take};
 /// Takes what a body holds.
 pub(super) struct Intake {
     now: Millis,
-    merger: Merger,
+    merger: Box<Merger>,
     alerts: Vec<Posted>,
     alert_bytes: usize,
     tally: Tally,
@@ -62,11 +62,13 @@ impl Take for Intake {
 }
 
 impl Intake {
-    /// Messages that say no time of their own came at `now`.
-    pub(super) fn new(now: Millis) -> Self {
+    /// Messages that say no time of their own come now.
+    pub(super) fn new(peer: &str, shared: &Shared) -> Self {
+        let mut merger = shared.spares.take_merger();
+        merger.enter(peer, shared.text_bytes());
         Self {
-            now,
-            merger: Merger::new(0),
+            now: shared.clock.now(),
+            merger,
             alerts: Vec::new(),
             alert_bytes: 0,
             tally: Tally::default(),
@@ -84,7 +86,15 @@ impl Intake {
         Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why })
     }
 
+    /// Takes nothing: the request is refused.
+    pub(super) fn withdraw(mut self, shared: &Shared) {
+        self.merger.withdraw();
+        shared.spares.keep_merger(self.merger);
+    }
+
     /// Hands everything to the engine.
+    ///
+    /// When this is broken off, the merger is lost with what it was about to tell, so nobody goes on with its numbers.
     pub(super) async fn send(mut self, peer: &str, shared: &Shared) -> Result<Taken, Refusal> {
         let (progress, committed) = watch::channel(0);
         let answers = Arc::new(Answers::default());
@@ -92,7 +102,6 @@ impl Intake {
         if !self.merger.is_empty() || !self.alerts.is_empty() {
             waited = true;
             let load = shared.settings.flight.load(self.merger.bytes() + self.alert_bytes).await;
-            self.merger.enter(peer, shared.text_bytes());
             let mut merged = self.merger.drain();
             self.tally.replaced += merged.odd.replaced;
             self.tally.truncated += merged.odd.truncated;
@@ -109,6 +118,7 @@ impl Intake {
             }
             shared.batches.send(batch).await.map_err(|_unsent| stopping())?;
         }
+        shared.spares.keep_merger(self.merger);
         self.tally.tell(&shared.counters);
         Ok(Taken { committed, waited, answers, outcome: self.outcome })
     }

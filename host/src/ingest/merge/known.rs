@@ -289,15 +289,34 @@ impl Known {
         };
         odd.add(std::mem::take(&mut self.odd));
         self.new_bytes = 0;
+        self.end_turn(peer);
+        Some(numbered)
+    }
+
+    /// Counts nothing of what came. What is new is told all the same, with what comes next: it has its number. So much
+    /// that it would have to be told at once is forgotten with all else: there is nothing to tell it with.
+    pub(super) fn withdraw(&mut self, peer: &str) {
+        self.counts.clear();
+        self.odd = Odd::default();
+        if self.is_full() {
+            return self.begin_anew(peer);
+        }
+        self.end_turn(peer);
+    }
+
+    fn end_turn(&mut self, peer: &str) {
         self.turn = self.turn.wrapping_add(1);
         let (known, unknown) = self.met;
         let outworn = known.saturating_add(unknown) >= self.slots.len() as u64 && unknown > known;
         // After the last turn there is an old one that looks like the next.
         if outworn || self.turn == 0 {
-            *self = Self::new(self.room);
-            self.enter(peer);
+            self.begin_anew(peer);
         }
-        Some(numbered)
+    }
+
+    fn begin_anew(&mut self, peer: &str) {
+        *self = Self::new(self.room);
+        self.enter(peer);
     }
 
     #[inline]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::{Merged, Merger};
+use super::{Merged, Merger, Odd};
 use crate::limits;
 use crate::message::{Entry, Learned, Message, Severity};
 use crate::protocol::syslog::message;
@@ -208,6 +208,35 @@ fn without_room_messages_are_told_in_full_until_most_are_unknown() {
     assert_eq!(told(&pair.drain().0), [("d", 2, 1, 1)]);
 }
 
+#[test]
+fn what_is_withdrawn_counts_nothing_and_what_it_taught_is_told_with_what_comes_next() {
+    for room in [0, MUCH] {
+        let mut pair = Pair::new(room);
+        pair.add(plain(b"a"), 1);
+        pair.add(plain(b"\xff"), 1);
+        pair.merger.add_identified(plain(b"b"), Identity { id: "i".into(), line: 1 }, 1, 1);
+        pair.merger.withdraw();
+        assert!(pair.merger.is_empty());
+        pair.add(plain(b"c"), 2);
+        pair.add(plain(b"a"), 2);
+        let (entries, merged) = pair.drain();
+        assert_eq!(told(&entries), [("c", 1, 2, 2), ("a", 1, 2, 2)]);
+        assert_eq!((merged.odd, merged.ids.len()), (Odd::default(), 0));
+    }
+}
+
+#[test]
+fn what_is_withdrawn_leaves_room_for_what_comes_next() {
+    let mut pair = Pair::new(1 << 30);
+    for n in 0..limits::MERGE_ENTRIES {
+        pair.add(plain(n.to_string().as_bytes()), 1);
+    }
+    pair.merger.withdraw();
+    assert!(pair.merger.is_empty() && !pair.merger.is_full());
+    pair.add(plain(b"1"), 2);
+    assert_eq!(told(&pair.drain().0), [("1", 1, 2, 2)]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Add {
@@ -229,6 +258,8 @@ enum Step {
     Enter {
         peer: u8,
     },
+    /// What came since the last drain is refused.
+    Withdraw,
     Drain,
 }
 
@@ -241,6 +272,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             .prop_map(|(texts, line)| Step::Recall { texts, form: if line { Form::Line } else { Form::Text } }),
         1 => (0..9_u8).prop_map(|text| Step::Identified { text }),
         1 => (0..3_u8).prop_map(|peer| Step::Enter { peer }),
+        1 => Just(Step::Withdraw),
         2 => Just(Step::Drain),
     ];
     proptest::collection::vec(step, 0..120)
@@ -249,27 +281,29 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// Messages by peer and text.
 type Sums = BTreeMap<(String, String), u64>;
 
+fn named(peer: &str, text: u8) -> (String, String) {
+    (peer.to_owned(), format!("t{text}"))
+}
+
 /// Does what the steps say; gives out what was told, and what a simple count makes of the same messages. Those with an
 /// id are told beside the counts.
 fn run(steps: Vec<Step>, room: usize, hash_bits: u32) -> (Sums, Sums) {
     let (mut pair, mut peer) = (Pair::new(room), "10.0.0.1".to_owned());
     pair.merger.known.hash_bits = hash_bits;
     let (mut sum, mut simple) = (BTreeMap::new(), BTreeMap::new());
-    let mut count = |peer: &str, text: u8, count: u64| {
-        *simple.entry((peer.to_owned(), format!("t{text}"))).or_default() += count;
-    };
+    let mut since: Vec<((String, String), u64)> = Vec::new();
     for step in steps.into_iter().chain([Step::Drain]) {
         match step {
             Step::Add { text, severity, count: n } => {
                 let severity = severity.then_some(Severity::Error);
                 let spelled = format!("t{text}");
                 pair.add(Parsed { count: n, ..Parsed::plain(spelled.as_bytes(), severity, false) }, 1);
-                count(&peer, text, n);
+                since.push((named(&peer, text), n));
             }
             Step::Line { text } => {
                 let spelled = format!("t{text}");
                 pair.merger.add(plain(spelled.as_bytes()), Some(format!("line {text}").as_bytes()), 1);
-                count(&peer, text, 1);
+                since.push((named(&peer, text), 1));
             }
             Step::Recall { texts, form } => {
                 let word = if form == Form::Line { "line " } else { "t" };
@@ -278,7 +312,7 @@ fn run(steps: Vec<Step>, room: usize, hash_bits: u32) -> (Sums, Sums) {
                 let raws: Vec<_> = bytes.map(|bytes| Raw { bytes, form, time: None, used: 0 }).collect();
                 let known = pair.merger.recall(&raws, 1);
                 for text in &texts[..known] {
-                    count(&peer, *text, 1);
+                    since.push((named(&peer, *text), 1));
                 }
                 let stops = spelled.get(known).is_none_or(|next| !pair.recall(next.as_bytes(), form, 1));
                 assert!(stops, "it goes on until one is not known");
@@ -286,9 +320,16 @@ fn run(steps: Vec<Step>, room: usize, hash_bits: u32) -> (Sums, Sums) {
             Step::Identified { text } => {
                 let identity = Identity { id: "i".into(), line: 1 };
                 pair.merger.add_identified(plain(format!("t{text}").as_bytes()), identity, 1, 1);
-                count(&peer, text, 1);
+                since.push((named(&peer, text), 1));
+            }
+            Step::Withdraw => {
+                pair.merger.withdraw();
+                since.clear();
             }
             Step::Enter { .. } | Step::Drain => {
+                for (message, count) in since.drain(..) {
+                    *simple.entry(message).or_default() += count;
+                }
                 let (mut entries, merged) = pair.drain();
                 for id in merged.ids {
                     entries[id.entry].count += id.count;

@@ -140,7 +140,7 @@ fn opening(rows: std::ops::Range<i64>) -> Changes {
             reshaped: false,
             rare: None,
         };
-        WindowChange::Opened { route: "root".into(), window: Box::new(window) }
+        WindowChange::Opened { route: "root".into(), window }
     };
     Changes { windows: rows.map(open).collect(), ..Changes::default() }
 }

@@ -35,7 +35,7 @@ fn root() -> crate::config::Route {
 
 impl Rig {
     pub(super) async fn open_window(&self, row: i64, group: &Group) {
-        let window = Box::new(window(row, group, message(&group.text)));
+        let window = window(row, group, message(&group.text));
         let opened = WindowChange::Opened { route: group.route.clone(), window };
         let changes = Changes { windows: vec![opened], ..Changes::default() };
         self.store.change(changes).await.expect("the store runs");

@@ -79,7 +79,7 @@ impl Checked {
         self.next_row += i64::from(before.is_none());
         let (route, after) = (ROUTES[counting.route].into(), &self.model.windows[&row]);
         let change = match before {
-            None => WindowChange::Opened { route, window: Box::new(window(row, after, 0)) },
+            None => WindowChange::Opened { route, window: window(row, after, 0) },
             Some(before) if before.severity == after.severity => WindowChange::Grew {
                 route,
                 row,
@@ -88,7 +88,7 @@ impl Checked {
                 first_seen: NOON,
                 last_seen: NOON,
             },
-            Some(before) => WindowChange::Reshaped { route, window: Box::new(window(row, after, before.count)) },
+            Some(before) => WindowChange::Reshaped { route, window: window(row, after, before.count) },
         };
         Changes { windows: vec![change], ..Changes::default() }
     }

@@ -248,7 +248,7 @@ impl Player<'_> {
         let all = || {
             let shared = Message { severity: window.severity, ..message(&text(n)) };
             let group = group(ROUTES[route], &text(n), window.count);
-            Box::new(Window { saved, opened: window.opened, ..restart::window(window.row, &group, shared) })
+            Window { saved, opened: window.opened, ..restart::window(window.row, &group, shared) }
         };
         let name: Arc<str> = ROUTES[route].into();
         let change = if saved == 0 {
