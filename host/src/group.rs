@@ -95,7 +95,7 @@ impl Place {
     #[must_use]
     #[inline]
     pub fn slot(self) -> Slot {
-        Slot((self.0.get() & ((1 << Self::SLOT_BITS) - 1)) as u32)
+        Slot(u32::try_from(self.0.get() & ((1 << Self::SLOT_BITS) - 1)).unwrap_or(u32::MAX))
     }
 
     #[inline]

@@ -90,9 +90,14 @@ impl fmt::Display for Severity {
 }
 
 /// Labels of a message or a group: names are unique and sorted, so that equal labels are equal values.
+///
+/// Most messages have none, and a pointer to nothing is small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-// Most messages have none, and a pointer to nothing is small.
-pub struct Labels(Option<Box<Vec<(String, String)>>>);
+pub struct Labels(Option<Box<Pairs>>);
+
+/// At least one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Pairs(Vec<(String, String)>);
 
 impl Labels {
     /// Sorts the pairs by name; of two with the same name the later one wins.
@@ -105,11 +110,11 @@ impl Labels {
     }
 
     fn of(pairs: Vec<(String, String)>) -> Self {
-        Self((!pairs.is_empty()).then(|| Box::new(pairs)))
+        Self((!pairs.is_empty()).then(|| Box::new(Pairs(pairs))))
     }
 
     fn pairs(&self) -> &[(String, String)] {
-        self.0.as_deref().map_or(&[], Vec::as_slice)
+        self.0.as_deref().map_or(&[], |pairs| &pairs.0)
     }
 
     /// The value of a label, if it is there.
@@ -140,7 +145,7 @@ impl Labels {
     pub fn add_missing(&mut self, others: &[(String, String)]) {
         for (name, value) in others {
             if let Err(at) = self.pairs().binary_search_by(|(known, _)| known.as_str().cmp(name)) {
-                self.0.get_or_insert_default().insert(at, (name.clone(), value.clone()));
+                self.0.get_or_insert_default().0.insert(at, (name.clone(), value.clone()));
             }
         }
     }
@@ -148,8 +153,8 @@ impl Labels {
     /// Keeps only what `other` has too, with the same value: what all messages of a group share.
     pub fn keep_shared(&mut self, other: &Self) {
         let Some(mut pairs) = self.0.take() else { return };
-        pairs.retain(|(name, value)| other.get(name) == Some(value));
-        *self = Self::of(*pairs);
+        pairs.0.retain(|(name, value)| other.get(name) == Some(value));
+        *self = Self::of(pairs.0);
     }
 }
 

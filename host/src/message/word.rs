@@ -1,6 +1,5 @@
 //! A word that very many messages have in common.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -29,12 +28,6 @@ impl Deref for Word {
     type Target = str;
 
     fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl Borrow<str> for Word {
-    fn borrow(&self) -> &str {
         &self.0
     }
 }

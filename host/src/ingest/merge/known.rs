@@ -364,9 +364,16 @@ impl Known {
             extra.hash(&mut hasher);
         }
         // Any half of it is as random as the other.
-        let hash = (hasher.finish() >> 32) as u32;
-        #[cfg(test)]
-        let hash = hash & self.hash_bits;
-        hash
+        (hasher.finish() >> 32) as u32 & self.hash_bits()
+    }
+
+    #[cfg(not(test))]
+    fn hash_bits(&self) -> u32 {
+        u32::MAX
+    }
+
+    #[cfg(test)]
+    fn hash_bits(&self) -> u32 {
+        self.hash_bits
     }
 }
