@@ -7,7 +7,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::report::{Mistake, Places};
-use super::{Config, Listen, Sender};
+use super::{Config, Sender};
 
 impl Config {
     /// `FILE:LINE:COL` of the spot at a JSON pointer into a sender's `config`, or of what was typed around it.

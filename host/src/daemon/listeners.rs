@@ -153,8 +153,7 @@ impl Rules {
     /// Of every port of a config, in its order.
     pub(super) fn all(config: &Config, tokens: &[Option<LiveSecret>]) -> Vec<Self> {
         let tokens = tokens.iter().cloned().chain(std::iter::repeat(None));
-        let rules =
-            |(listen, token): (&Listen, _)| Self { listen: Listen { place: 0, ..listen.clone() }, token };
+        let rules = |(listen, token): (&Listen, _)| Self { listen: Listen { place: 0, ..listen.clone() }, token };
         config.listen.iter().zip(tokens).map(rules).collect()
     }
 

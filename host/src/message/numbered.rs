@@ -101,7 +101,7 @@ impl<T: Default> Learned<T> {
 
     /// What all numbers stand for.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut T> {
-        self.origins.values_mut().flat_map(|(_, list)| list)
+        self.origins.values_mut().map(|(_, all)| all)
     }
 
     /// Forgets the origins that are gone.

@@ -21,6 +21,11 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Where they counted says nothing any more.
+    pub(super) fn forget_places(&mut self) {
+        self.places.fill(None);
+    }
+
     fn place(&self, number: u32) -> Option<Place> {
         self.places.get(number as usize).copied().flatten()
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::numbered::Known;
 use super::{Core, Running, alerting, key};
 use crate::clock::as_millis;
 use crate::group::Window;
@@ -31,12 +32,12 @@ impl Core {
         self.accepted = vec![0; self.routes.iter().count()];
         for (route, messages) in accepted {
             let index = self.routes.find(route);
-            if let Some(place) = index.and_then(|index| self.accepted.get_mut(index.0)) {
+            if let Some(place) = index.and_then(|index| self.accepted.get_mut(index.place())) {
                 *place = *messages;
             }
         }
         // What came before may go elsewhere now.
-        self.learned.all_mut().for_each(|known| known.place = None);
+        self.learned.all_mut().for_each(Known::forget_places);
         let mut rerouted = Rerouted::default();
         for mut window in self.windows.take_all() {
             let id = Arc::clone(&old.get(window.route).id);
