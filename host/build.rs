@@ -1,4 +1,5 @@
-//! Builds the plugins that come inside the binary, as WebAssembly components, and tells the library where they lie.
+//! Builds the plugins that come inside the binary, as WebAssembly components, and tells the library where they lie; lists
+//! the files that a new sender begins with.
 //!
 //! A cargo of its own does it, with a target folder of its own that the debug and the release build of the host share.
 //! It must see nothing of the settings that the outer build was started with: they are meant for another target.
@@ -16,7 +17,17 @@ const TARGET: &str = "wasm32-wasip2";
 /// Their profile in the workspace's `Cargo.toml`.
 const PROFILE: &str = "guest";
 /// What decides whether they must be built anew, from the workspace's folder.
-const INPUTS: [&str; 5] = ["plugins", "plugin-sdk/src", "plugin-sdk/wit", "plugin-sdk/Cargo.toml", "Cargo.lock"];
+const INPUTS: [&str; 7] = [
+    "plugins",
+    "plugin-sdk/src",
+    "plugin-sdk/wit",
+    "plugin-sdk/kits",
+    "plugin-sdk/README.md",
+    "plugin-sdk/Cargo.toml",
+    "Cargo.lock",
+];
+/// What a person who tries a kit out where it lies leaves behind.
+const LEFT_BEHIND: [&str; 6] = ["target", "node_modules", "build", ".venv", "__pycache__", "package-lock.json"];
 /// Settings of the outer build: flags for the machine's own linker break the guests', wrappers and folders are not ours.
 const CLEARED: [&str; 6] = [
     "CARGO_ENCODED_RUSTFLAGS",
@@ -47,8 +58,54 @@ fn run() -> Result<(), String> {
     let guests = target_dir(&out)?;
     build(&workspace, &guests)?;
     let list = list(&workspace, &guests, &out)?;
-    let path = out.join("bundled.rs");
-    fs::write(&path, list).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    write(&out.join("bundled.rs"), &list)?;
+    write(&out.join("kits.rs"), &kits(&workspace.join("plugin-sdk"))?)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("cannot write {}: {error}", path.display()))
+}
+
+/// Rust source: path and text of each file that a new sender may begin with.
+fn kits(sdk: &Path) -> Result<String, String> {
+    let mut source = String::new();
+    for (name, about, folder, inside) in [
+        ("KITS", "What is each language's own: LANGUAGE/PATH.", "kits", ""),
+        ("WIT", "The contract.", "wit", ""),
+        ("SDK", "The SDK for Rust.", "src", "src/"),
+    ] {
+        let mut files = Vec::new();
+        collect(&sdk.join(folder), inside, &mut files)?;
+        if name == "SDK" {
+            files.push(("README.md".to_owned(), sdk.join("README.md")));
+        }
+        files.sort();
+        writeln!(source, "/// {about}\nconst {name}: &[(&str, &str)] = &[").map_err(|error| error.to_string())?;
+        for (place, path) in files {
+            writeln!(source, "    ({place:?}, include_str!({path:?})),").map_err(|error| error.to_string())?;
+        }
+        source.push_str("];\n");
+    }
+    Ok(source)
+}
+
+/// Every file below a folder, with the place that it has in a new sender.
+fn collect(folder: &Path, inside: &str, files: &mut Vec<(String, PathBuf)>) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("cannot read {}: {error}", folder.display());
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        if LEFT_BEHIND.contains(&name.as_str()) || name.ends_with(".wasm") {
+            continue;
+        }
+        let place = format!("{inside}{name}");
+        if path.is_dir() {
+            collect(&path, &format!("{place}/"), files)?;
+        } else {
+            files.push((place, path));
+        }
+    }
+    Ok(())
 }
 
 fn folder(variable: &str) -> Result<PathBuf, String> {

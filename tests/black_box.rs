@@ -31,6 +31,7 @@ mod black_box {
     mod http;
     mod ids;
     mod kill_loop;
+    mod kits;
     mod limits;
     mod monitor;
     mod ndjson;

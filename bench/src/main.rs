@@ -14,6 +14,7 @@ mod process;
 mod recovery;
 mod reference;
 mod report;
+mod sender;
 mod soak;
 mod storm;
 
@@ -34,6 +35,8 @@ enum Command {
     Latency(latency::Arguments),
     /// Starts after a crash that left very much open and queued
     Recovery(recovery::Arguments),
+    /// What a plugin's call and start cost, in Rust, JavaScript and Python
+    Sender(sender::Arguments),
     /// A long run at half of what mag can take in: memory, handles and file must stay where they are
     Soak(soak::Arguments),
     /// Sends a storm at a destination with a small budget, and checks counts, pace, memory and file
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Command::Ingest(arguments) => ingest::run(&arguments),
         Command::Latency(arguments) => latency::run(&arguments),
         Command::Recovery(arguments) => recovery::run(&arguments),
+        Command::Sender(arguments) => sender::run(&arguments),
         Command::Soak(arguments) => soak::run(&arguments),
         Command::Storm(arguments) => storm::run(&arguments),
         Command::Reference(arguments) => reference::run(&arguments),

@@ -1,10 +1,13 @@
-//! `mag sender …`: what the config's senders are, and what a plugin makes of the contract.
+//! `mag sender …`: what the config's senders are, new plugins, and what one makes of the contract.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+mod build;
+mod kits;
+mod new;
 mod test;
 
 use super::{EXIT_USAGE, complain, load_config, print};
@@ -15,6 +18,10 @@ use crate::config::Plugin;
 pub(super) enum SenderCommand {
     /// Lists the senders of the config: name, plugin, rate
     List,
+    /// Writes a new sender: a small, whole project in the language of your choice
+    New(new::NewArgs),
+    /// Makes a sender's component with its language's own tools, or says which are missing
+    Build(build::BuildArgs),
     /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
     Test(test::TestArgs),
 }
@@ -23,6 +30,8 @@ pub(super) enum SenderCommand {
 pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
     match command {
         SenderCommand::List => list(config),
+        SenderCommand::New(args) => new::run(args),
+        SenderCommand::Build(args) => build::run(args),
         SenderCommand::Test(args) => test::run(args, config),
     }
 }

@@ -1,0 +1,1 @@
+"""What every sender for mag needs. Yours to change."""
