@@ -85,6 +85,12 @@ fn a_new_sender_in_python_conforms() {
 }
 
 #[test]
+#[ignore = "builds a guest: minutes"]
+fn a_new_sender_in_c_conforms() {
+    conforms("c", &["make", "clang", "wasm-ld", "wit-bindgen"]);
+}
+
+#[test]
 fn what_a_build_needs_is_said_with_the_command_that_gets_it() {
     let folder = tempfile::tempdir().expect("a folder");
     works(folder.path(), &binary(), &["sender", "new", "chat", "--lang", "python"]);

@@ -5,7 +5,7 @@
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
-use std::{fs, io};
+use std::{env, fs, io};
 
 use clap::Args;
 
@@ -35,7 +35,8 @@ pub(in crate::cli) struct BuildArgs {
 pub(super) fn run(args: &BuildArgs) -> ExitCode {
     match build(&args.folder) {
         Ok(component) => {
-            print(&format!("{}\n", component.display()));
+            let shown = component.strip_prefix(".").unwrap_or(&component);
+            print(&format!("{}\n", shown.display()));
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -48,7 +49,7 @@ pub(super) fn run(args: &BuildArgs) -> ExitCode {
 /// Why there is no component.
 #[derive(Debug, thiserror::Error)]
 enum NotBuilt {
-    #[error("{}: no sender here: no Cargo.toml, package.json or sender.py; `mag sender new` makes one", .0.display())]
+    #[error("{}: no sender here: no Cargo.toml, package.json, sender.py or sender.c; `mag sender new` makes one", .0.display())]
     NoSender(PathBuf),
     #[error("{tool} is missing; type: {get}")]
     Missing { tool: &'static str, get: String },
@@ -68,6 +69,8 @@ fn build(folder: &Path) -> Result<PathBuf, NotBuilt> {
         javascript(folder)
     } else if has("sender.py") {
         python(folder)
+    } else if has("sender.c") {
+        c(folder)
     } else {
         Err(NotBuilt::NoSender(folder.to_owned()))
     }
@@ -124,6 +127,37 @@ fn python(folder: &Path) -> Result<PathBuf, NotBuilt> {
     componentize.args(["-d", "wit", "-w", "plugin-http", "componentize", "-p", ".", "-o", &component, "component"]);
     runs(componentize.current_dir(folder), "componentize-py")?;
     Ok(folder.join(component))
+}
+
+/// C: what is to be done stands in the `Makefile`, and so does the sender's name.
+fn c(folder: &Path) -> Result<PathBuf, NotBuilt> {
+    let makefile = folder.join("Makefile");
+    let text = read(&makefile)?;
+    let name = text.lines().find_map(|line| line.strip_prefix("NAME = ")).map(str::trim);
+    let name = name.ok_or_else(|| NotBuilt::NoName(makefile.clone()))?;
+    let debian = "apt-get install clang lld make wasi-libc libclang-rt-dev-wasm32";
+    for tool in ["make", "clang", "wasm-ld"] {
+        have(tool, tool, debian)?;
+    }
+    let libc = env::var_os("WASI_LIBC").unwrap_or_else(|| "/usr/lib/wasm32-wasi".into());
+    if !Path::new(&libc).join("libc.a").is_file() {
+        return Err(NotBuilt::Missing { tool: "wasi-libc", get: debian.to_owned() });
+    }
+    have("wit-bindgen", "wit-bindgen", "cargo install wit-bindgen-cli --version 0.62.0 --locked")?;
+    if !rust_has_linker() {
+        have("wasm-component-ld", "wasm-component-ld", "cargo install wasm-component-ld --locked")?;
+    }
+    runs(Command::new("make").args(["--silent"]).current_dir(folder), "make")?;
+    Ok(folder.join(format!("{name}.wasm")))
+}
+
+/// Whether Rust's toolchain is here, which brings a linker for components.
+fn rust_has_linker() -> bool {
+    let asked = Command::new("rustc").args(["--print", "target-libdir"]).output();
+    asked.is_ok_and(|answer| {
+        let lib = PathBuf::from(String::from_utf8_lossy(&answer.stdout).trim());
+        lib.parent().is_some_and(|target| target.join("bin/wasm-component-ld").is_file())
+    })
 }
 
 /// `FOLDER.wasm`, for languages whose projects have no name of their own.

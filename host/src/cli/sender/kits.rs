@@ -20,6 +20,8 @@ pub(super) enum Lang {
     Ts,
     /// Python, by componentize-py
     Python,
+    /// C, by clang and wit-bindgen
+    C,
 }
 
 /// A file to write.
@@ -36,6 +38,7 @@ impl Lang {
             Self::Js => "js",
             Self::Ts => "ts",
             Self::Python => "python",
+            Self::C => "c",
         }
     }
 
@@ -52,7 +55,7 @@ impl Lang {
         };
         let shared: Vec<KitFile> = match self {
             Self::Rust => SDK.iter().map(under("sdk/")).chain(WIT.iter().map(under("sdk/wit/"))).collect(),
-            Self::Js | Self::Ts | Self::Python => WIT.iter().map(under("wit/")).collect(),
+            Self::Js | Self::Ts | Self::Python | Self::C => WIT.iter().map(under("wit/")).collect(),
         };
         own.chain(shared).collect()
     }

@@ -86,6 +86,7 @@ fn steps(args: &NewArgs) -> Vec<String> {
         Lang::Rust => &["cargo test"],
         Lang::Js | Lang::Ts => &["npm install", "npm test"],
         Lang::Python => &["python3 -m venv .venv", ".venv/bin/pip install -r requirements.txt", "python3 -m unittest"],
+        Lang::C => &["make test"],
     };
     let mut steps = vec![format!("cd {}", args.name)];
     steps.extend(tools.iter().map(|&step| step.to_owned()));

@@ -104,19 +104,23 @@ def write(out, body):
 
 
 def answer(response, limit):
-    headers = {name.lower(): value.decode("utf-8", "replace") for name, value in response.headers().entries()}
-    body, truncated = b"", False
-    stream = response.consume().stream()
+    # What came from a resource must be gone before the resource itself goes: hence each `with`.
+    with response.headers() as fields:
+        headers = {name.lower(): value.decode("utf-8", "replace") for name, value in fields.entries()}
+    with response.consume() as incoming, incoming.stream() as stream:
+        body, truncated = read(stream, limit)
+    return Answer(response.status(), headers, body[:limit].decode("utf-8", "replace"), truncated)
+
+
+def read(stream, limit):
+    """The body, and whether it is not whole: the status has been said by then, what breaks off does not undo it."""
+    body = b""
     while len(body) <= limit:
         try:
             body += stream.blocking_read(READ_BYTES)
         except Err as error:
-            # The status has been said by then: a body that breaks off does not undo it.
-            truncated = not isinstance(error.value, streams.StreamError_Closed)
-            break
-    else:
-        truncated = True
-    return Answer(response.status(), headers, body[:limit].decode("utf-8", "replace"), truncated)
+            return body, not isinstance(error.value, streams.StreamError_Closed)
+    return body, True
 
 
 def sorted_failure(code):
