@@ -3,9 +3,11 @@
 //! Milliseconds for any file: types are checked, function bodies are not; the compiler does that later.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures, types::Types};
@@ -68,6 +70,27 @@ pub enum Unfit {
     /// It needs something that nobody serves.
     #[error("it imports {0}, which this mag does not serve")]
     UnknownImport(String),
+}
+
+/// A component that was looked into; all senders that run it have the same bytes.
+pub(super) type Shared = Arc<Cow<'static, [u8]>>;
+
+/// Checks that a component fits the contract, once for all senders that have it: a large one is megabytes for each, and
+/// milliseconds.
+pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<Shared, Unfit> {
+    /// Those that somebody has, by hash.
+    static KNOWN: Mutex<BTreeMap<[u8; 32], Weak<Cow<'static, [u8]>>>> = Mutex::new(BTreeMap::new());
+    let hash = *blake3::hash(&bytes).as_bytes();
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(shared) = known().get(&hash).and_then(Weak::upgrade) {
+        return Ok(shared);
+    }
+    inspect(&bytes)?;
+    let shared = Arc::new(bytes);
+    let mut known = known();
+    known.retain(|_, component| component.strong_count() > 0);
+    known.insert(hash, Arc::downgrade(&shared));
+    Ok(shared)
 }
 
 /// Reads a plugin's file, as far as any plugin can be long.

@@ -92,7 +92,7 @@ pub(super) struct Profile {
     pub(super) bundled: bool,
     /// Its standard output is mag's.
     pub(super) prints: bool,
-    pub(super) bytes: Cow<'static, [u8]>,
+    pub(super) bytes: component::Shared,
     /// The JSON that every call gets.
     pub(super) config: String,
     pub(super) secrets: Arc<Secrets>,
@@ -143,7 +143,7 @@ impl Profile {
     }
 }
 
-fn component_of(plugin: &config::Plugin) -> Result<(String, Cow<'static, [u8]>, bool), LoadReason> {
+fn component_of(plugin: &config::Plugin) -> Result<(String, component::Shared, bool), LoadReason> {
     let (name, bytes, bundled) = match plugin {
         config::Plugin::Bundled(name) => {
             let found = bundled::find(name);
@@ -152,8 +152,7 @@ fn component_of(plugin: &config::Plugin) -> Result<(String, Cow<'static, [u8]>, 
         }
         config::Plugin::Path(path) => (path.display().to_string(), component::read(path), false),
     };
-    let checked = bytes.and_then(|bytes| component::inspect(&bytes).map(|()| bytes));
-    match checked {
+    match bytes.and_then(component::checked) {
         Ok(bytes) => Ok((name, bytes, bundled)),
         Err(unfit) => Err(LoadReason::Unfit { plugin: name, unfit }),
     }

@@ -7,7 +7,7 @@ use wasip2::http::types::{
     ErrorCode, Fields, FutureIncomingResponse, IncomingBody, IncomingResponse, Method, OutgoingBody, OutgoingRequest,
     RequestOptions, Scheme,
 };
-use wasip2::io::streams::StreamError;
+use wasip2::io::streams::{OutputStream, StreamError};
 
 use super::{Http, HttpError, Request, Response, Url};
 
@@ -43,8 +43,11 @@ impl Http for WasiHttp {
     fn send(&self, request: &Request) -> Result<Response, HttpError> {
         let outgoing = outgoing(request)?;
         let body = outgoing.body().map_err(|()| refused("the request has no body to write"))?;
+        let rest = write_at_once(body, &request.body);
         let answer = outgoing_handler::handle(outgoing, self.options()).map_err(sort)?;
-        write(body, &request.body);
+        if let Some((body, stream)) = rest {
+            write(body, stream, &request.body);
+        }
         let response = wait(&answer)?.map_err(sort)?;
         Ok(read(&response, request.answer_bytes))
     }
@@ -87,18 +90,33 @@ fn method(word: &str) -> Method {
     }
 }
 
-/// Writes as much as the destination takes. Whether that was enough the answer says: a server may answer, and close,
-/// before it has read everything.
-fn write(body: OutgoingBody, bytes: &[u8]) {
+/// Hands a body over before the request goes out, where the host takes it whole: neither has to wait for the other then.
+/// What is too long for that is given back.
+fn write_at_once(body: OutgoingBody, bytes: &[u8]) -> Option<(OutgoingBody, OutputStream)> {
     if !bytes.is_empty() {
-        let Ok(stream) = body.write() else { return };
-        for chunk in bytes.chunks(WRITE_BYTES) {
-            if stream.blocking_write_and_flush(chunk).is_err() {
-                return;
-            }
+        let Ok(stream) = body.write() else { return None };
+        let takes = stream.check_write().unwrap_or(0);
+        if usize::try_from(takes).is_ok_and(|takes| takes < bytes.len()) {
+            return Some((body, stream));
+        }
+        if stream.write(bytes).is_err() {
+            return None;
         }
     }
     // A length that does not fit cannot be: it was counted from these bytes.
+    OutgoingBody::finish(body, None).ok();
+    None
+}
+
+/// Writes as much as the destination takes. Whether that was enough the answer says: a server may answer, and close,
+/// before it has read everything.
+fn write(body: OutgoingBody, stream: OutputStream, bytes: &[u8]) {
+    for chunk in bytes.chunks(WRITE_BYTES) {
+        if stream.blocking_write_and_flush(chunk).is_err() {
+            return;
+        }
+    }
+    drop(stream);
     OutgoingBody::finish(body, None).ok();
 }
 

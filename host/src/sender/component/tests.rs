@@ -1,7 +1,10 @@
 //! Which files are components that fit, and what is said of those that do not.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use super::super::tests::guests::{Guest, foreign};
-use super::{Unfit, inspect};
+use super::{Unfit, checked, inspect};
 
 #[track_caller]
 fn refused(bytes: &[u8], expect: &str) {
@@ -11,6 +14,13 @@ fn refused(bytes: &[u8], expect: &str) {
 #[test]
 fn a_component_of_the_contract_fits() {
     inspect(&Guest::default().build()).unwrap();
+}
+
+#[test]
+fn a_component_that_several_senders_have_is_kept_once() {
+    let bytes = Guest::default().build();
+    let (one, other) = (checked(Cow::Owned(bytes.clone())).unwrap(), checked(Cow::Owned(bytes)).unwrap());
+    assert!(Arc::ptr_eq(&one, &other));
 }
 
 #[test]
