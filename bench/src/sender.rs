@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use clap::Args;
-use mag::config::{Plugin, SecretSource, Sender};
+use mag::config::{Plugin, Sender, Values};
 use mag::message::{DEFAULT_KIND, Group, GroupId, Labels, Notification, Reason};
 use mag::sender::{Host, HostOptions, Started};
 use mag_testkit::http::{Answer, Server};
@@ -167,7 +167,7 @@ async fn started(host: &Host, component: &Path) -> anyhow::Result<()> {
 async fn start(host: &Host, component: &Path, name: &str, config: Value) -> anyhow::Result<Started> {
     let mut sender = Sender::new(name, Plugin::Path(component.to_owned()), "bench");
     sender.config = config;
-    let loaded = host.load(&sender, |_: &SecretSource| Err("a bench has no secrets"))?;
+    let loaded = host.load(&sender, &Values::default())?;
     Ok(Box::pin(loaded.start()).await?)
 }
 

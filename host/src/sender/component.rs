@@ -75,11 +75,14 @@ pub enum Unfit {
 /// A component that was looked into; all senders that run it have the same bytes.
 pub(super) type Shared = Arc<Cow<'static, [u8]>>;
 
+/// What stays of a component for which there may be no sender any more.
+type Kept = Weak<Cow<'static, [u8]>>;
+
 /// Checks that a component fits the contract, once for all senders that have it: a large one is megabytes for each, and
 /// milliseconds.
 pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<Shared, Unfit> {
     /// Those that somebody has, by hash.
-    static KNOWN: Mutex<BTreeMap<[u8; 32], Weak<Cow<'static, [u8]>>>> = Mutex::new(BTreeMap::new());
+    static KNOWN: Mutex<BTreeMap<[u8; blake3::OUT_LEN], Kept>> = Mutex::new(BTreeMap::new());
     let hash = *blake3::hash(&bytes).as_bytes();
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(shared) = known().get(&hash).and_then(Weak::upgrade) {
