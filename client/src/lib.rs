@@ -48,4 +48,4 @@ pub use background::{Background, Flush, Full, Unsent};
 pub use client::{Builder, Client, Protocol};
 pub use error::{Error, Refusal};
 pub use message::{Message, Severity};
-pub use transport::Transport;
+pub use transport::{Transport, connect};

@@ -81,7 +81,11 @@ impl fmt::Debug for Dial {
 const UNIX: &str = "unix:";
 
 /// Connects to `HOST:PORT`, the first address of it that answers, or to `unix:PATH`.
-pub(crate) fn connect(address: &str, patience: Duration) -> io::Result<Box<dyn Transport>> {
+///
+/// # Errors
+///
+/// Nobody answers within `patience`.
+pub fn connect(address: &str, patience: Duration) -> io::Result<Box<dyn Transport>> {
     if let Some(path) = address.strip_prefix(UNIX) {
         return unix(path);
     }

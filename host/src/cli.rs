@@ -13,6 +13,7 @@ mod check;
 mod completions;
 mod config;
 mod dlq;
+mod post;
 mod reach;
 mod reload;
 mod run;

@@ -213,7 +213,7 @@ fn a_test_that_fails_says_why_once_and_leaves_no_dead_letter() {
 }
 
 #[test]
-fn a_test_of_a_sender_that_is_not_ready_says_how_it_is() {
+fn a_test_of_a_sender_that_is_not_ready_says_how_it_is_and_is_dropped() {
     let config = "[admin]\naddress = \"127.0.0.1:0\"\n[senders.team]\nplugin = \"slack\"\nallow_private = true\n\
                   config = { channel = \"#ops\", api_url = \"http://127.0.0.1:1/\" }\nsecrets.token = { env = \"HOME\" }\n";
     let mag = Mag::with(config);
@@ -221,6 +221,9 @@ fn a_test_of_a_sender_that_is_not_ready_says_how_it_is() {
     let address = mag.admin().address();
     let late = mag.home().runs(&["test", "notify", "team", "--timeout", "300ms", "--admin", &address]);
     late.must_fail_with(1, &["sender team has not told it in 300ms, it is not-ready, sender team (plugin slack "]);
+    let id = late.stderr.split("; the test is dropped, id ").nth(1).expect("nobody waits for it any more");
+    assert_eq!(mag.admin().get(&format!("/api/v1/deliveries/{id}")).json()["state"], "dropped");
+    mag.admin().post("/api/v1/senders/team/test?wait=soon", "").must_refuse(400, "wait is a duration");
     mag.stops();
 }
 

@@ -107,6 +107,34 @@ fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it
 }
 
 #[test]
+fn a_port_with_a_token_is_posted_to_with_the_token_that_the_config_or_the_variable_names() {
+    let (port, certificate) = (free_port(), Certificate::for_names(&["localhost"]));
+    let home = Home::with(&listening(&format!(
+        "address = \"127.0.0.1:{port}\"\nprotocol = \"http\"\ntoken = {{ file = \"token\" }}\n\
+         tls = {{ cert = \"cert.pem\", key = \"key.pem\" }}"
+    )));
+    let home = home.file("cert.pem", certificate.pem().as_bytes()).file("key.pem", certificate.key_pem().as_bytes());
+    let mag = home.file("token", b"canary-of-the-port\n").start();
+    let lines = "a\n".repeat(3_000);
+    mag.home().runs_with(&["send", "-"], lines.as_bytes()).must_be(0, "", "");
+    mag.home().runs(&["watch", "--", "echo", "a"]).must_be(0, "a", "");
+    let long = format!("x={}", "y".repeat(5_000));
+    let refused = mag.home().runs(&["send", "--label", &long, "b"]);
+    refused.must_fail_with(1, &["mag refused message 1: label `x` is longer than 4096 bytes"]);
+    let to = format!("https://localhost:{port}");
+    let elsewhere = |token: &str| {
+        let home = Home::with("").env("MAG_TOKEN", token).file("ca.pem", certificate.pem().as_bytes());
+        home.runs(&["send", "--to", &to, "--ca", "ca.pem", "c"])
+    };
+    elsewhere("canary-of-the-port").must_be(0, "", "");
+    let wrong = elsewhere("another");
+    wrong.must_fail_with(75, &["it answers 401: this listener wants its token"]);
+    assert!(!wrong.stderr.contains("another"), "{wrong:?}");
+    let expect = [("a".to_owned(), 3_001), ("c".to_owned(), 1)];
+    assert_eq!(mag.stops().store().open_windows(), expect);
+}
+
+#[test]
 fn a_config_without_a_port_for_it_is_said() {
     let home = Home::with(&listening("address = \"127.0.0.1:0\""));
     home.runs(&["send", "hello"]).must_fail_with(2, &["say where mag is with --to"]);

@@ -146,6 +146,8 @@ impl Guest {
             smtp: None,
             limits: self.limits,
             place: "mag.toml:1:1".to_owned(),
+            pin: None,
+            locked: None,
         }
     }
 

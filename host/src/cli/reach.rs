@@ -20,12 +20,18 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
 
 use super::env;
+use super::post::{Dial, Posting};
 use crate::config::{Config, Listen, Mistakes, Protocol, Socket, SourceError};
 
 /// Where mag is looked for when nobody says where it is.
 pub(super) const USUAL: &str = "127.0.0.1:3050";
 /// How an address begins that is spoken to over TLS.
 const TLS: &str = "tls:";
+/// How one begins that is spoken to by HTTP, and by HTTP over TLS.
+const HTTP: &str = "http://";
+const HTTPS: &str = "https://";
+/// Where the token of a port is that is not in the config.
+const TOKEN: &str = "MAG_TOKEN";
 
 /// Why nobody can be asked.
 #[derive(Debug, thiserror::Error)]
@@ -36,13 +42,17 @@ pub(super) enum ReachError {
     Mistakes(#[from] Mistakes),
     #[error(
         "mag: no [[listen]] of the config takes messages from here (plain, or TLS without client certificates, with \
-         protocol auto or ndjson and a fixed port): say where mag is with --to"
+         protocol auto, ndjson or http and a fixed port): say where mag is with --to"
     )]
     Nowhere,
     #[error("mag: {path}: {why}", path = .path.display())]
     File { path: PathBuf, why: String },
-    #[error("mag: {0} is not an address like tls:mag.example.org:3050")]
+    #[error(
+        "mag: {0} is not an address like mag.example.org:3050, tls:mag.example.org:3050 or https://mag.example.org:3050"
+    )]
     Address(String),
+    #[error("mag: the token of {at}: {why}")]
+    Token { at: String, why: String },
 }
 
 /// Begins a client of the mag that is meant; says also how that one is named.
@@ -63,7 +73,19 @@ pub(super) fn find(
 }
 
 fn typed(to: &str, ca: Option<&Path>) -> Result<(Builder, String), ReachError> {
+    if let Some(address) = to.strip_prefix(HTTP) {
+        return Ok((by_http(to, address, plain(address), env(TOKEN).as_deref())?, to.to_owned()));
+    }
+    if let Some(address) = to.strip_prefix(HTTPS) {
+        return Ok((by_http(to, address, named_tls(to, address, ca)?, env(TOKEN).as_deref())?, to.to_owned()));
+    }
     let Some(address) = to.strip_prefix(TLS) else { return Ok((Client::builder(to), to.to_owned())) };
+    let dial = named_tls(to, address, ca)?;
+    Ok((Client::builder(to).dial(move |patience| dial(patience)), to.to_owned()))
+}
+
+/// TLS with a mag that is known by its name and by who signed its certificate.
+fn named_tls(to: &str, address: &str, ca: Option<&Path>) -> Result<Dial, ReachError> {
     let wrong = || ReachError::Address(to.to_owned());
     let host = address.rsplit_once(':').map(|(host, _)| host.trim_start_matches('[').trim_end_matches(']'));
     let name = ServerName::try_from(host.ok_or_else(wrong)?.to_owned()).map_err(|_odd| wrong())?;
@@ -82,12 +104,31 @@ fn typed(to: &str, ca: Option<&Path>) -> Result<(Builder, String), ReachError> {
         path: ca.unwrap_or(Path::new("the system's certificate authorities")).to_owned(),
         why: error.to_string(),
     })?;
-    Ok((over_tls(to, address, name, verifier), to.to_owned()))
+    Ok(tls(address, name, verifier))
+}
+
+fn plain(address: &str) -> Dial {
+    let address = address.to_owned();
+    Arc::new(move |patience: Duration| mag_client::connect(&address, patience))
+}
+
+/// A client that posts what it sends.
+fn by_http(named: &str, host: &str, dial: Dial, token: Option<&str>) -> Result<Builder, ReachError> {
+    if token.is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        let why = "only visible ASCII characters without spaces can be sent".to_owned();
+        return Err(ReachError::Token { at: named.to_owned(), why });
+    }
+    let head = Posting::head(host, token);
+    let posting = move |patience: Duration| -> io::Result<Box<dyn Transport>> {
+        Ok(Box::new(Posting::new(Arc::clone(&dial), Arc::clone(&head), patience)))
+    };
+    Ok(Client::builder(named).dial(posting))
 }
 
 /// A client of this port of the config, if it can be one.
 fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
-    let spoken = matches!(listen.protocol, Protocol::Auto | Protocol::Ndjson) && !listen.trust_proxy;
+    let http = listen.protocol == Protocol::Http;
+    let spoken = (http || matches!(listen.protocol, Protocol::Auto | Protocol::Ndjson)) && !listen.trust_proxy;
     if !spoken {
         return Ok(None);
     }
@@ -97,14 +138,23 @@ fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
         Socket::Tcp => from_here(&listen.address),
         _ => return Ok(None),
     };
-    let Some(tls) = &listen.tls else { return Ok(Some((Client::builder(address.as_str()), address))) };
-    if tls.client_ca.is_some() {
-        return Ok(None);
+    let dial = match &listen.tls {
+        None => plain(&address),
+        Some(tls) if tls.client_ca.is_some() => return Ok(None),
+        Some(certificate) => {
+            let own = certificates(&certificate.cert)?.swap_remove(0);
+            // What is known by its certificate needs no name.
+            let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
+            tls(&address, name, Arc::new(Known { own, provider: provider() }))
+        }
+    };
+    if !http {
+        return Ok(Some((Client::builder(address.as_str()).dial(move |patience| dial(patience)), address)));
     }
-    let own = certificates(&tls.cert)?.swap_remove(0);
-    // What is known by its certificate needs no name.
-    let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
-    Ok(Some((over_tls(&address, &address, name, Arc::new(Known { own, provider: provider() })), address)))
+    let token = listen.token.as_ref().map(|token| token.read(&env)).transpose();
+    let token = token.map_err(|why| ReachError::Token { at: address.clone(), why })?;
+    let host = if matches!(listen.socket, Socket::Unix(_)) { "localhost" } else { address.as_str() };
+    Ok(Some((by_http(&address, host, dial, token.as_ref().map(|token| token.0.as_str()))?, address)))
 }
 
 /// All addresses of a machine are reached by its loopback.
@@ -131,7 +181,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn over_tls(named: &str, address: &str, name: ServerName<'static>, verifier: Arc<dyn ServerCertVerifier>) -> Builder {
+fn tls(address: &str, name: ServerName<'static>, verifier: Arc<dyn ServerCertVerifier>) -> Dial {
     let tls = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring serves both TLS 1.2 and 1.3")
@@ -139,7 +189,7 @@ fn over_tls(named: &str, address: &str, name: ServerName<'static>, verifier: Arc
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     let (tls, address) = (Arc::new(tls), address.to_owned());
-    Client::builder(named).dial(move |patience| {
+    Arc::new(move |patience: Duration| -> io::Result<Box<dyn Transport>> {
         let patience = patience.max(Duration::from_millis(1));
         let mut socket = connect(&address, patience)?;
         socket.set_nodelay(true)?;

@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, Source, typed};
 
 /// Sections of a file, each with a header that makes a good one of it.
-const HEADERS: [(&str, &str); 17] = [
+const HEADERS: [(&str, &str); 18] = [
     ("listen", "[[listen]]\naddress = \"127.0.0.1:3050\"\n"),
     ("tls", "[[listen]]\naddress = \"127.0.0.1:3050\"\n[listen.tls]\ncert = \"c\"\nkey = \"k\"\n"),
     ("store", "[store]\n"),
