@@ -30,6 +30,7 @@ mod black_box {
     mod hostile;
     mod http;
     mod ids;
+    mod inspect;
     mod kill_loop;
     mod kits;
     mod limits;

@@ -24,6 +24,7 @@ use crate::deliver::health::State;
 use crate::ingest;
 use crate::limits;
 use crate::message::{Batch, Millis};
+use crate::sender::Host;
 use crate::store::{LookError, Store, Trouble};
 
 mod answer;
@@ -34,6 +35,7 @@ mod page;
 mod probe;
 mod report;
 mod turns;
+mod usage;
 
 pub use report::{
     At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
@@ -41,6 +43,7 @@ pub use report::{
 };
 use report::{Live, StoreSize};
 use turns::{Turn, Turns};
+pub use usage::{CallReport, LimitReport, UsageReport};
 
 /// What there is to look at.
 #[derive(Debug)]
@@ -55,6 +58,8 @@ pub struct Admin {
     pub senders: BTreeMap<String, watch::Receiver<Health>>,
     /// Told when a person asks a sender for something, by its name: it tries at once.
     pub looks: BTreeMap<String, Arc<Notify>>,
+    /// What the calls of plugins use.
+    pub host: Host,
     /// The time for people.
     pub clock: Clock,
     /// When this mag started.

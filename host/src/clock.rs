@@ -118,6 +118,13 @@ pub async fn sleep_until(at: Option<Instant>) {
 pub(crate) const JUMPS: [i64; 8] =
     [1_000, 3_600_000, 86_400_000, 315_576_000_000, -1_000, -3_600_000, -86_400_000, -315_576_000_000];
 
+/// How long this thread has computed since it began; only differences mean something.
+#[must_use]
+pub fn of_this_thread() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
 /// Whole milliseconds of a duration; 584 million years and more are cut.
 #[must_use]
 pub fn as_millis(duration: Duration) -> u64 {

@@ -25,6 +25,7 @@ mod load;
 mod locate;
 mod log;
 mod monitor;
+mod plugin_limits;
 mod report;
 mod route;
 mod schema;
@@ -45,6 +46,7 @@ pub use live::LiveSecret;
 pub use report::{Mistakes, Places};
 pub use schema::schema;
 pub use secret::{SecretCommand, SecretPlace, SecretSource, SecretValue, SenderSecret};
+pub use sender::is_bundled;
 pub use source::{Source, SourceError};
 pub use values::{SecretValues, Values};
 
@@ -247,8 +249,61 @@ pub struct Sender {
     pub allow_private: bool,
     /// For the host's mail service.
     pub smtp: Option<Smtp>,
+    /// How far its plugin may go.
+    pub limits: PluginLimits,
     /// `FILE:LINE:COL` of its name, or the environment variable that made it: for messages about it.
     pub place: String,
+}
+
+/// `limits` of a sender: how far one call of its plugin may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PluginLimits {
+    /// `describe` and `validate`, each: they have no network and only compute.
+    pub offline_timeout: Duration,
+    /// Of it, computing.
+    pub offline_cpu: Duration,
+    /// One `prepare` in all.
+    pub prepare_timeout: Duration,
+    /// Of it, computing.
+    pub prepare_cpu: Duration,
+    /// Computing in one `send`; how long it may take in all is the sender's `timeout`.
+    pub send_cpu: Duration,
+    /// All linear memories together.
+    pub memory_bytes: usize,
+    /// Elements of all tables together.
+    pub table_elements: usize,
+    /// Core modules inside the component.
+    pub instances: usize,
+    /// Handles that it may hold at a time: requests, bodies, streams.
+    pub resources: usize,
+    /// What one step may move out of the guest: what it hands to a function of the host, or gives back.
+    pub transfer_bytes: usize,
+    /// Requests and mails of one `send`.
+    pub send_requests: u32,
+    /// Requests and mails of one `prepare`.
+    pub prepare_requests: u32,
+    /// Of them under way at a time; one whose answer is not read to its end is.
+    pub requests_at_once: u32,
+    /// Header fields of one request.
+    pub header_fields: usize,
+    /// Their names and values.
+    pub header_bytes: usize,
+    /// The body of one request.
+    pub request_bytes: usize,
+    /// From a request to the end of its answer; `None`: as long as the call may take.
+    pub answer_timeout: Option<Duration>,
+    /// The body of one answer in a `send`.
+    pub send_answer_bytes: usize,
+    /// The body of one answer in a `prepare`.
+    pub prepare_answer_bytes: usize,
+    /// What one call may write into the log; what is longer is cut.
+    pub log_bytes: usize,
+    /// Lines of it.
+    pub log_lines: usize,
+    /// What `prepare` may give back.
+    pub state_bytes: usize,
+    /// What a notification that was told may leave behind, and what an attempt leaves for the next one.
+    pub receipt_bytes: usize,
 }
 
 /// `fallback` of a sender.

@@ -42,6 +42,7 @@ pub struct Ready {
     senders: Vec<Sender>,
     monitors: Vec<monitor::Monitor>,
     ports: Ports,
+    host: Host,
 }
 
 /// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
@@ -52,10 +53,11 @@ pub struct Ready {
 pub fn ready(config: Config, host: HostOptions, env: &Env<'_>) -> anyhow::Result<Ready> {
     // All that are missing are told at once, before anything else is looked at.
     let secrets = config.read_secrets(env)?;
-    let senders = load_senders(&config, &Host::new(host)?, &secrets)?;
+    let host = Host::new(host)?;
+    let senders = load_senders(&config, &host, &secrets)?;
     let monitors = monitor::all(&config, secrets.monitors)?;
     let ports = listeners::ports(&config, secrets.listen, env)?;
-    Ok(Ready { config, senders, monitors, ports })
+    Ok(Ready { config, senders, monitors, ports, host })
 }
 
 /// Loads every sender's plugin, without compiling it.
@@ -82,7 +84,7 @@ pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> any
 ///
 /// What kept it from starting, or what made the store fail.
 pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow::Result<()> {
-    let Ready { config, senders: loaded, monitors, ports } = ready;
+    let Ready { config, senders: loaded, monitors, ports, host } = ready;
     let listeners = listeners::bind(&config, ports).await?;
     let looked_at = bind_admin(&config).await?;
     let routes = Routes::new(&config.route);
@@ -113,6 +115,7 @@ pub async fn run(ready: Ready, clock: Clock, stop: CancellationToken) -> anyhow:
             batches: for_admin,
             senders: health,
             looks,
+            host,
             clock: clock.clone(),
             started: clock.now(),
             stopping: stop.clone(),

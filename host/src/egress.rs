@@ -18,6 +18,8 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use url::Url;
 
+use connect::{Names, SystemNames};
+
 pub use double::Double;
 pub use error::EgressError;
 pub use fetch::{Answer, Fetch, sensitive};
@@ -27,6 +29,7 @@ pub use grants::{Grants, Origin, OriginError};
 #[derive(Debug)]
 pub struct Client {
     grants: Arc<Grants>,
+    names: Arc<dyn Names>,
     http: OnceLock<reqwest::Client>,
     /// Who answers instead of every origin.
     double: Option<Double>,
@@ -36,7 +39,11 @@ impl Client {
     /// A client for these grants.
     #[must_use]
     pub fn new(grants: Grants) -> Self {
-        Self { grants: Arc::new(grants), http: OnceLock::new(), double: None }
+        Self::with_names(grants, Arc::new(SystemNames))
+    }
+
+    fn with_names(grants: Grants, names: Arc<dyn Names>) -> Self {
+        Self { grants: Arc::new(grants), names, http: OnceLock::new(), double: None }
     }
 
     /// The same client, and whatever it may reach is answered by `double` instead: nothing leaves this machine.
@@ -86,6 +93,10 @@ impl Client {
         }
         let name = origin.to_string();
         let answer = self.http()?.execute(outgoing).await.map_err(|error| error::classify(&error, &name))?;
+        if answer.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            // Nobody asked for another protocol, and what comes next would be no HTTP.
+            return Err(EgressError::Broken(name));
+        }
         let answer: http::Response<reqwest::Body> = answer.into();
         Ok(answer.map(|inner| Body { inner, left: max_bytes, max: max_bytes, origin: name }))
     }
@@ -111,7 +122,8 @@ impl Client {
         if let Some(http) = self.http.get() {
             return Ok(http);
         }
-        let made = connect::client(&self.grants).map_err(|error| EgressError::Request(error.to_string()))?;
+        let made =
+            connect::client(&self.grants, &self.names).map_err(|error| EgressError::Request(error.to_string()))?;
         Ok(self.http.get_or_init(|| made))
     }
 }

@@ -265,56 +265,38 @@ pub const REDIRECTS: usize = 5;
 
 /// Calls of all plugins at a time; it only guards memory, each sender has its own permit.
 pub const PLUGIN_CALLS: u32 = 1_000;
-/// Linear memory of one call: what a JavaScript guest needs, with room.
-pub const PLUGIN_MEMORY_BYTES: usize = 128 * 1024 * 1024;
-/// Elements of all tables of one call: address space, not memory; Python guests need over 100,000.
-pub const PLUGIN_TABLE_ELEMENTS: usize = 200_000;
-/// Core modules inside one component; Python guests bring one for each native library.
-pub const PLUGIN_CORE_INSTANCES: u32 = 64;
-/// Handles (requests, bodies, streams) that one call may hold.
-pub const PLUGIN_RESOURCES: usize = 256;
-/// Bytes that one host call may move out of the guest.
-pub const PLUGIN_HOSTCALL_BYTES: usize = 4 * 1024 * 1024;
+/// The most that `memory` of a sender's limits may be: the pool of instances has address space for it.
+pub const PLUGIN_MEMORY_MOST_BYTES: usize = 1024 * 1024 * 1024;
+/// The same for `tables`.
+pub const PLUGIN_TABLE_MOST_ELEMENTS: usize = 1_000_000;
+/// The same for `instances`.
+pub const PLUGIN_INSTANCES_MOST: u32 = 256;
+/// The same for `request_size`.
+pub const PLUGIN_REQUEST_MOST_BYTES: usize = 16 * 1024 * 1024;
+/// Native stack of a guest; JavaScript engines recurse deeply.
+pub const PLUGIN_STACK_BYTES: usize = 1024 * 1024;
+/// Random bytes that a guest may ask for at a time.
+pub const PLUGIN_RANDOM_BYTES: u64 = 64 * 1024;
+/// One write of a request's body.
+pub const PLUGIN_WRITE_BYTES: usize = 64 * 1024;
+/// What a header field takes in memory beside its name and value, about.
+pub const PLUGIN_FIELD_BYTES: usize = 72;
+/// How exactly guests know the time: enough for any timestamp, too coarse to measure other programs by.
+pub const PLUGIN_CLOCK_MILLIS: u64 = 1;
+/// Calls of a sender of which is kept what they used.
+pub const PLUGIN_CALLS_KEPT: usize = 16;
 /// A component file; the largest known guests, Python ones, stay under half of it.
 pub const PLUGIN_FILE_BYTES: u64 = 128 * 1024 * 1024;
-/// Fields of one request.
-pub const PLUGIN_HEADER_FIELDS: usize = 64;
-/// Names and values of all fields of one request.
-pub const PLUGIN_HEADER_BYTES: usize = 32 * 1024;
-/// Body of one request; a notification is at most half of it.
-pub const PLUGIN_REQUEST_BYTES: usize = 1024 * 1024;
-/// Log lines of one call.
-pub const PLUGIN_LOG_BYTES: usize = 16 * 1024;
 /// Standard output of one call of the bundled `console`: a whole notification with its escapes.
 pub const PLUGIN_PRINT_BYTES: usize = 1024 * 1024;
 /// Outputs that wait for standard output before calls wait too.
 pub const PRINT_QUEUE: usize = 16;
-/// What `prepare` may give back.
-pub const PLUGIN_STATE_BYTES: usize = 64 * 1024;
-/// A receipt, and what an attempt leaves for the next one.
-pub const PLUGIN_RECEIPT_BYTES: usize = 4 * 1024;
 /// A plugin's own words in a message for people.
 pub const PLUGIN_MESSAGE_CHARS: usize = 500;
 /// A plugin's name, version or failure code.
 pub const PLUGIN_WORD_CHARS: usize = 64;
 /// Mistakes that `validate` may report; a person reads the first few.
 pub const PLUGIN_MISTAKES: usize = 64;
-/// `describe` and `validate` only compute.
-pub const PLUGIN_OFFLINE_SECONDS: u64 = 1;
-/// CPU time of one `send`.
-pub const PLUGIN_SEND_CPU_MILLIS: u64 = 2_000;
-/// Requests of one `send`.
-pub const PLUGIN_SEND_REQUESTS: u32 = 8;
-/// One answer inside a `send`.
-pub const PLUGIN_SEND_ANSWER_BYTES: usize = 256 * 1024;
-/// One `prepare` in all.
-pub const PLUGIN_PREPARE_SECONDS: u64 = 60;
-/// CPU time of one `prepare`.
-pub const PLUGIN_PREPARE_CPU_MILLIS: u64 = 5_000;
-/// Requests of one `prepare`: pages of a large workspace's list of users.
-pub const PLUGIN_PREPARE_REQUESTS: u32 = 64;
-/// One answer inside a `prepare`: such a page.
-pub const PLUGIN_PREPARE_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// How often running guests are looked at: the grain of CPU time.
 pub const PLUGIN_TICK_MILLIS: u64 = 10;
 /// A secret; what is longer is the wrong file.

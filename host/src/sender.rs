@@ -10,20 +10,22 @@ mod contract_v1;
 mod engine;
 mod failure;
 mod hooks;
+mod limit;
 mod load;
+mod look;
 mod mail;
 mod output;
 mod secrets;
 mod start;
 mod started;
 mod text;
+mod used;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Engine;
@@ -35,15 +37,18 @@ use contract_v1::Plugin;
 use engine::Ticker;
 use load::Profile;
 use output::{Capture, Printer};
+use used::LastCalls;
 
-pub use call::CallLimits;
 pub use component::Unfit;
 pub use failure::{
-    ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Markup, Overflow, Prepared, SecretUse,
+    ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Markup, Overflow, Prepared, SecretUse, Wanted,
 };
+pub use limit::{Amount, Calling, Limit};
 pub use load::{LoadError, LoadReason};
+pub use look::{Asked, Component, Looked};
 pub use start::StartError;
 pub use started::Started;
+pub use used::{Allowed, Usage, Used};
 
 /// The `conformance.toml` of a bundled plugin; `None` where there is no such plugin.
 #[must_use]
@@ -59,8 +64,6 @@ pub struct HostOptions {
     pub stdout: Box<dyn Write + Send>,
     /// What `console` hears when it asks whether that is a terminal.
     pub stdout_is_terminal: bool,
-    /// How far calls may go.
-    pub limits: HostLimits,
     /// Who answers instead of everything that plugins may reach, mag's mail service too; `None`: the world.
     pub double: Option<egress::Double>,
 }
@@ -70,38 +73,13 @@ impl HostOptions {
     #[must_use]
     pub fn new(cache_dir: Option<PathBuf>) -> Self {
         let stdout_is_terminal = io::stdout().is_terminal();
-        let limits = HostLimits::default();
-        Self { cache_dir, stdout: Box::new(io::stdout()), stdout_is_terminal, limits, double: None }
+        Self { cache_dir, stdout: Box::new(io::stdout()), stdout_is_terminal, double: None }
     }
 }
 
 impl fmt::Debug for HostOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HostOptions").field("cache_dir", &self.cache_dir).finish_non_exhaustive()
-    }
-}
-
-/// How far calls may go; tests shrink it.
-#[derive(Clone, Copy, Debug)]
-pub struct HostLimits {
-    /// `describe` and `validate`.
-    pub offline: CallLimits,
-    /// `prepare`.
-    pub prepare: CallLimits,
-    /// Computing time of a `send`.
-    pub send_cpu: Duration,
-}
-
-impl Default for HostLimits {
-    fn default() -> Self {
-        let send_cpu = CallLimits::send(Duration::ZERO).cpu;
-        Self { offline: CallLimits::offline(), prepare: CallLimits::prepare(), send_cpu }
-    }
-}
-
-impl HostLimits {
-    fn send(&self, timeout: Duration) -> CallLimits {
-        CallLimits { cpu: self.send_cpu, ..CallLimits::send(timeout) }
     }
 }
 
@@ -134,10 +112,11 @@ struct Runtime {
     /// Guards memory only; each sender also waits for its own last call.
     permits: Semaphore,
     printer: Printer,
-    limits: HostLimits,
     double: Option<egress::Double>,
     /// By hash of the component, so that senders with the same plugin compile it once.
     compiled: Mutex<BTreeMap<ComponentHash, Compiled>>,
+    /// By sender: what its last calls used, whichever config it has now.
+    used: Mutex<BTreeMap<String, Arc<LastCalls>>>,
 }
 
 impl Runtime {
@@ -151,11 +130,17 @@ impl Runtime {
         call.run(&self.engine, self.ticker.enter(), work).await
     }
 
+    /// Where is written what the calls of a sender use.
+    fn last_calls(&self, sender: &str) -> Arc<LastCalls> {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(used.entry(sender.to_owned()).or_default())
+    }
+
     fn stdout(&self, profile: &Profile) -> Capture {
         if profile.prints {
             Capture::new(limits::PLUGIN_PRINT_BYTES, self.printer.is_terminal())
         } else {
-            Capture::new(limits::PLUGIN_LOG_BYTES, false)
+            Capture::new(profile.limits.log_bytes, false)
         }
     }
 }
@@ -187,10 +172,17 @@ impl Host {
             engine,
             permits: Semaphore::new(usize::try_from(limits::PLUGIN_CALLS).unwrap_or(usize::MAX)),
             printer: Printer::start(options.stdout, options.stdout_is_terminal)?,
-            limits: options.limits,
             double: options.double,
             compiled: Mutex::default(),
+            used: Mutex::default(),
         })))
+    }
+
+    /// What the calls of a sender may use, and what the last ones did use; `None` when it made none.
+    #[must_use]
+    pub fn usage(&self, sender: &str) -> Option<Usage> {
+        let used = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.get(sender).map(|calls| calls.usage())
     }
 
     /// Reads a sender's plugin and looks into it, with the values of its secrets: everything that can be found wrong

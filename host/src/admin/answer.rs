@@ -8,6 +8,7 @@ use hyper::{Request, Response};
 use serde::Serialize;
 
 use super::report::{DeliveryReport, LetterList, SilenceList, StoreReport};
+use super::usage::UsageReport;
 use super::{Admin, change, guard, metrics, page, probe};
 use crate::limits;
 use crate::store::LookError;
@@ -49,6 +50,7 @@ enum Place<'p> {
     Delivery(&'p str),
     Replay,
     Drop,
+    Sender(&'p str),
     Test(&'p str),
     Silences,
     ExpireSilences,
@@ -69,6 +71,7 @@ impl<'p> Place<'p> {
             ["api", "v1", "dlq", "drop"] => Self::Drop,
             ["api", "v1", "dlq", id] => Self::Letter(id),
             ["api", "v1", "deliveries", id] => Self::Delivery(id),
+            ["api", "v1", "senders", name] => Self::Sender(name),
             ["api", "v1", "senders", name, "test"] => Self::Test(name),
             ["api", "v1", "silences"] => Self::Silences,
             ["api", "v1", "silences", "expire"] => Self::ExpireSilences,
@@ -137,6 +140,10 @@ async fn get(admin: &Admin, place: &Place<'_>, request: &Request<Incoming>) -> R
                 None => Err(Refusal::new(StatusCode::NOT_FOUND, format!("there is no delivery {id}"))),
             }
         }
+        Place::Sender(name) => match admin.host.usage(name) {
+            Some(usage) => Ok(json(StatusCode::OK, &UsageReport::new(name, &usage))),
+            None => Err(Refusal::new(StatusCode::NOT_FOUND, format!("no sender {name} has been called"))),
+        },
         Place::Silences => {
             let silences = store.look(|reader| reader.silences()).await?;
             Ok(json(StatusCode::OK, &SilenceList::new(&silences, admin.clock.now())))
@@ -222,6 +229,7 @@ mod tests {
         assert_eq!(Place::find("/"), Some(Place::Page));
         assert_eq!(Place::find("/api/v1/dlq/replay"), Some(Place::Replay));
         assert_eq!(Place::find("/api/v1/dlq/0190"), Some(Place::Letter("0190")));
+        assert_eq!(Place::find("/api/v1/senders/a.b"), Some(Place::Sender("a.b")));
         assert_eq!(Place::find("/api/v1/senders/a.b/test"), Some(Place::Test("a.b")));
         assert_eq!(Place::find("/api/v1/silences/expire"), Some(Place::ExpireSilences));
         for nothing in ["", "*", "//", "/healthz/", "/api", "/api/v1/dlq/a/b", "/api/v2/status", "/../healthz"] {

@@ -88,7 +88,13 @@ impl Mag {
             complain(&error.to_string());
             ExitCode::from(EXIT_USAGE)
         })?;
-        Ok(Self { address: config.admin.as_ref().map(|admin| admin.address.clone()), config: Some(config) })
+        Ok(Self::of(place, config))
+    }
+
+    /// The mag of a config that was read.
+    pub(super) fn of(place: &Where, config: Config) -> Self {
+        let configured = config.admin.as_ref().map(|admin| admin.address.clone());
+        Self { address: place.admin.clone().or(configured), config: Some(config) }
     }
 
     /// Reads something.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::config::{Config, Route};
 use crate::daemon::{self, explain};
-use crate::sender::{Host, HostOptions, Sender};
+use crate::sender::{Host, HostOptions, Sender, Started};
 use crate::store;
 
 /// Arguments of `mag check`.
@@ -60,7 +60,7 @@ struct Found {
     online: bool,
 }
 
-/// What is wrong, and where each secret comes from and may go.
+/// What is wrong; and what each sender asks for, and where each secret comes from and may go.
 async fn check(config: &Config, online: bool) -> anyhow::Result<(Vec<Found>, Vec<String>)> {
     let secrets = config.read_secrets(&env)?;
     daemon::check_listeners(config, secrets.listen.clone(), &env)?;
@@ -94,6 +94,7 @@ async fn check_sender(
             found.extend(explain(config, sender.name(), &error).into_iter().map(|text| Found { text, online: false }))
         }
         Ok(started) => {
+            told.extend(reaches(&started));
             let declared = config.senders.iter().find(|section| section.name == sender.name());
             for (name, words) in started.secrets() {
                 let Some(secret) = declared.and_then(|section| section.secrets.get(&name)) else { continue };
@@ -104,6 +105,16 @@ async fn check_sender(
             }
         }
     }
+}
+
+/// What the sender's plugin asks for, and what it may reach beyond that.
+fn reaches(sender: &Started) -> Vec<String> {
+    let (name, asked) = (sender.name(), sender.asked());
+    let mut lines: Vec<String> =
+        asked.iter().map(|asked| format!("sender {name}: asks for {asked}: granted")).collect();
+    let origins = sender.origins().into_iter().filter(|origin| asked.iter().all(|asked| asked.origin != *origin));
+    lines.extend(origins.map(|origin| format!("sender {name}: may reach {origin}, which it does not ask for")));
+    lines
 }
 
 fn count(route: &Route) -> usize {

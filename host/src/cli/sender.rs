@@ -1,4 +1,4 @@
-//! `mag sender …`: what the config's senders are, new plugins, and what one makes of the contract.
+//! `mag sender …`: the config's senders, new plugins, what one is, asks for and uses, and what it makes of the contract.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 mod build;
+mod inspect;
 mod kits;
 mod new;
 mod test;
@@ -24,6 +25,8 @@ pub(super) enum SenderCommand {
     Build(build::BuildArgs),
     /// Tries a plugin out against a local double of whatever it asks, and says whether it keeps to the contract
     Test(test::TestArgs),
+    /// Says what a plugin is, what it asks for and gets, and what its last calls used of what they may
+    Inspect(inspect::InspectArgs),
 }
 
 /// Runs a command about senders.
@@ -33,6 +36,7 @@ pub(super) fn run(command: &SenderCommand, config: Option<&Path>) -> ExitCode {
         SenderCommand::New(args) => new::run(args),
         SenderCommand::Build(args) => build::run(args),
         SenderCommand::Test(args) => test::run(args, config),
+        SenderCommand::Inspect(args) => inspect::run(args, config),
     }
 }
 

@@ -13,7 +13,7 @@ use url::Url;
 use super::report::{did_you_mean, nearest};
 use super::secret::{self, SenderSecret};
 use super::typed::{File, NAME, Section, Value, is_name};
-use super::{Plugin, Rate, Sender, duration, fallback, json, smtp};
+use super::{Plugin, PluginLimits, Rate, Sender, duration, fallback, json, plugin_limits, smtp};
 
 /// One attempt, unless the file says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,9 +92,16 @@ impl Sender {
             allow: Vec::new(),
             allow_private: false,
             smtp: None,
+            limits: PluginLimits::default(),
             place: place.to_owned(),
         }
     }
+}
+
+/// Whether a plugin of this name is embedded in the binary.
+#[must_use]
+pub fn is_bundled(name: &str) -> bool {
+    BUNDLED.iter().any(|(bundled, _)| *bundled == name)
 }
 
 fn default_rate(plugin: &str) -> Option<Rate> {
@@ -131,6 +138,7 @@ fn one(entry: &Value<'_>, section: &mut Section<'_>) -> Sender {
     }
     sender.allow_private = section.take("allow_private").and_then(|value| value.bool()).unwrap_or(false);
     sender.smtp = smtp::read(section);
+    sender.limits = plugin_limits::read(section);
     sender.plugin = plugin;
     fits(&sender, section);
     sender

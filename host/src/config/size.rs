@@ -6,9 +6,14 @@ use super::typed::Value;
 
 /// A size of 1 to `most` bytes.
 pub(super) fn read(value: &Value<'_>, most: usize) -> Option<usize> {
-    let bytes = usize::try_from(typed(value)?).ok().filter(|bytes| (1..=most).contains(bytes));
+    within(value, 1, most)
+}
+
+/// A size of `least` to `most` bytes.
+pub(super) fn within(value: &Value<'_>, least: usize, most: usize) -> Option<usize> {
+    let bytes = usize::try_from(typed(value)?).ok().filter(|bytes| (least..=most).contains(bytes));
     if bytes.is_none() {
-        value.expected(&format!("1 B to {}", shown(most as u64)));
+        value.expected(&format!("{} to {}", shown(least as u64), shown(most as u64)));
     }
     bytes
 }

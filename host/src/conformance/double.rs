@@ -158,7 +158,7 @@ async fn connection(stream: TcpStream, part: Arc<Mutex<Part>>) {
 async fn answer(request: Request<Incoming>, part: &Mutex<Part>) -> Result<Response<Full<Bytes>>, Dropped> {
     let (head, body) = request.into_parts();
     // The host lets no larger one out; what breaks off was never asked.
-    let body = Limited::new(body, 2 * limits::PLUGIN_REQUEST_BYTES).collect().await.or(Err(Dropped))?;
+    let body = Limited::new(body, limits::PLUGIN_REQUEST_MOST_BYTES).collect().await.or(Err(Dropped))?;
     let text = |value: &hyper::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let asked = Asked {
         method: head.method.to_string(),

@@ -114,9 +114,9 @@ impl<'a> Run<'a> {
         loop {
             match self.try_start(&self.sender).await? {
                 Ok(started) => return Ok(started),
-                Err(StartError::Refused { origins, .. }) if refused == 0 => {
+                Err(StartError::Refused { asked, .. }) if refused == 0 => {
                     refused += 1;
-                    self.sender.allow.extend(origins);
+                    self.sender.allow.extend(asked.into_iter().map(|asked| asked.origin));
                 }
                 Err(error @ StartError::Config { .. }) => return Err(NotRun::Config(error)),
                 Err(error) => return Err(NotRun::Start(error)),

@@ -24,9 +24,10 @@ const REFUSED_V4: [(Ipv4Addr, u32); 15] = [
 ];
 
 /// The same for IPv6. Ranges that carry an IPv4 address inside are refused whole: they could reach any of the above.
-const REFUSED_V6: [(Ipv6Addr, u32); 13] = [
+const REFUSED_V6: [(Ipv6Addr, u32); 15] = [
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0, 0, 0), 96),
     (Ipv6Addr::new(0, 0, 0, 0, 0, 0xffff, 0, 0), 96),
+    (Ipv6Addr::new(0, 0, 0, 0, 0xffff, 0, 0, 0), 96),
     (Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96),
     (Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
     (Ipv6Addr::new(0x100, 0, 0, 0, 0, 0, 0, 0), 64),
@@ -34,6 +35,7 @@ const REFUSED_V6: [(Ipv6Addr, u32); 13] = [
     (Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0), 32),
     (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 0), 20),
+    (Ipv6Addr::new(0x5f00, 0, 0, 0, 0, 0, 0, 0), 16),
     (Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0), 7),
     (Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0), 10),
     (Ipv6Addr::new(0xfec0, 0, 0, 0, 0, 0, 0, 0), 10),
@@ -94,6 +96,8 @@ mod tests {
             "::7f00:1",
             "::ffff:7f00:1",
             "::ffff:8.8.8.8",
+            "::ffff:0:7f00:1",
+            "5f00::1",
             "64:ff9b::7f00:1",
             "64:ff9b:1::1",
             "100::1",

@@ -2,7 +2,9 @@
 //!
 //! Proxy variables, redirects and second look-ups do not exist here.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -13,15 +15,43 @@ use super::error::OnlyPrivate;
 use super::grants::Grants;
 use crate::limits;
 
-/// Asks the system for addresses and lets only granted ones through: the client connects to these and to no others.
-struct CheckedNames(Arc<Grants>);
+/// The addresses of a name, or why there are none.
+pub(super) type Found = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// Who knows the addresses of names.
+pub(super) trait Names: std::fmt::Debug + Send + Sync {
+    /// One look-up.
+    fn addresses(&self, name: String) -> Found;
+}
+
+/// The system's own way of looking names up.
+#[derive(Debug)]
+pub(super) struct SystemNames;
+
+impl Names for SystemNames {
+    fn addresses(&self, name: String) -> Found {
+        Box::pin(async move { Ok(tokio::net::lookup_host((name.as_str(), 0)).await?.collect()) })
+    }
+}
+
+/// Asks for addresses and lets only granted ones through: the client connects to these and to no others.
+pub(super) struct CheckedNames {
+    grants: Arc<Grants>,
+    names: Arc<dyn Names>,
+}
+
+impl CheckedNames {
+    pub(super) fn new(grants: &Arc<Grants>, names: &Arc<dyn Names>) -> Self {
+        Self { grants: Arc::clone(grants), names: Arc::clone(names) }
+    }
+}
 
 impl Resolve for CheckedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let grants = Arc::clone(&self.0);
+        let (grants, names) = (Arc::clone(&self.grants), Arc::clone(&self.names));
         Box::pin(async move {
             let host = Host::Domain(name.as_str().to_owned());
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = names.addresses(name.as_str().to_owned()).await?;
             let allowed = filter(&grants, &host, found)?;
             let addresses: Addrs = Box::new(allowed.into_iter());
             Ok(addresses)
@@ -46,10 +76,10 @@ pub(super) fn literal_is_permitted(grants: &Grants, host: &Host<String>) -> bool
 
 /// A client whose connections belong to these grants alone: a pool shared between senders could hand one a
 /// connection that only the other was allowed to make.
-pub(super) fn client(grants: &Arc<Grants>) -> reqwest::Result<reqwest::Client> {
+pub(super) fn client(grants: &Arc<Grants>, names: &Arc<dyn Names>) -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .tls_backend_preconfigured(tls().clone())
-        .dns_resolver(CheckedNames(Arc::clone(grants)))
+        .dns_resolver(CheckedNames::new(grants, names))
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())

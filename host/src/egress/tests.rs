@@ -1,5 +1,7 @@
 //! What really goes out: addresses, redirects, sizes, times, against receivers on this machine.
 
+mod evasion;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

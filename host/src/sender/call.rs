@@ -2,65 +2,26 @@
 //!
 //! **Invariant:** nothing of a call outlives it; when its time is up it is dropped, with its requests.
 
+use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{ResourceTable, ResourceTableError};
 use wasmtime::{Engine, ResourceLimiter, Store, Trap, UpdateDeadline};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{FieldMapError, WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::engine::InFlight;
 use super::failure::Fault;
 use super::hooks::{Hooks, Note, Reach};
-use super::output::{Capture, log_lines};
+use super::limit::{CallLimits, Limit};
+use super::output::{Capture, Lines};
+use super::used::Used;
+use crate::clock::{self, Clock};
+use crate::config::PluginLimits;
 use crate::limits;
-
-/// How far one call may go.
-#[derive(Clone, Copy, Debug)]
-pub struct CallLimits {
-    /// In all, waiting included.
-    pub timeout: Duration,
-    /// Of computing.
-    pub cpu: Duration,
-    /// HTTP requests and mails together.
-    pub requests: u32,
-    /// Bytes of one answer.
-    pub answer_bytes: usize,
-}
-
-impl CallLimits {
-    /// For `describe` and `validate`: no network.
-    #[must_use]
-    pub fn offline() -> Self {
-        let time = Duration::from_secs(limits::PLUGIN_OFFLINE_SECONDS);
-        Self { timeout: time, cpu: time, requests: 0, answer_bytes: 0 }
-    }
-
-    /// For `prepare`.
-    #[must_use]
-    pub fn prepare() -> Self {
-        Self {
-            timeout: Duration::from_secs(limits::PLUGIN_PREPARE_SECONDS),
-            cpu: Duration::from_millis(limits::PLUGIN_PREPARE_CPU_MILLIS),
-            requests: limits::PLUGIN_PREPARE_REQUESTS,
-            answer_bytes: limits::PLUGIN_PREPARE_ANSWER_BYTES,
-        }
-    }
-
-    /// For `send`.
-    #[must_use]
-    pub fn send(timeout: Duration) -> Self {
-        Self {
-            timeout,
-            cpu: Duration::from_millis(limits::PLUGIN_SEND_CPU_MILLIS),
-            requests: limits::PLUGIN_SEND_REQUESTS,
-            answer_bytes: limits::PLUGIN_SEND_ANSWER_BYTES,
-        }
-    }
-}
 
 /// Everything the host keeps for one call.
 pub(super) struct State {
@@ -85,43 +46,52 @@ impl WasiHttpView for State {
 }
 
 /// Counts what all memories and tables of a call have together.
-#[derive(Default)]
 struct MemoryLimits {
+    of: PluginLimits,
     memory_bytes: usize,
     table_elements: usize,
-    refused: bool,
+    /// What it wanted too much of, first.
+    refused: Option<Limit>,
 }
 
 impl MemoryLimits {
-    fn grow(used: &mut usize, current: usize, desired: usize, max: usize, refused: &mut bool) -> bool {
-        let total = used.saturating_add(desired.saturating_sub(current));
-        if total > max {
-            *refused = true;
-            return false;
-        }
-        *used = total;
-        true
+    fn new(of: PluginLimits) -> Self {
+        Self { of, memory_bytes: 0, table_elements: 0, refused: None }
     }
+}
+
+/// What a growing thing comes to together with the others of its kind; `None` when that is too much.
+fn grown(used: usize, current: usize, desired: usize, most: usize) -> Option<usize> {
+    Some(used.saturating_add(desired.saturating_sub(current))).filter(|total| *total <= most)
 }
 
 impl ResourceLimiter for MemoryLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let (used, max) = (&mut self.memory_bytes, limits::PLUGIN_MEMORY_BYTES);
-        Ok(Self::grow(used, current, desired, max, &mut self.refused))
+        let total = grown(self.memory_bytes, current, desired, self.of.memory_bytes);
+        self.memory_bytes = total.unwrap_or(self.memory_bytes);
+        self.refused = self.refused.or(total.is_none().then_some(Limit::Memory));
+        Ok(total.is_some())
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _max: Option<usize>) -> wasmtime::Result<bool> {
-        let (used, max) = (&mut self.table_elements, limits::PLUGIN_TABLE_ELEMENTS);
-        Ok(Self::grow(used, current, desired, max, &mut self.refused))
+        let total = grown(self.table_elements, current, desired, self.of.table_elements);
+        self.table_elements = total.unwrap_or(self.table_elements);
+        self.refused = self.refused.or(total.is_none().then_some(Limit::Tables));
+        Ok(total.is_some())
+    }
+
+    fn instances(&self) -> usize {
+        self.of.instances
     }
 }
 
-/// Ticks that passed while the guest was computing; waiting costs nothing.
+/// How much the guest computed: the time that its threads spent on it, so that neither waiting nor other programs
+/// count.
 struct Meter {
-    clock: InFlight,
-    max: u64,
-    used: AtomicU64,
-    since: AtomicU64,
+    max: Duration,
+    used_nanos: AtomicU64,
+    /// What the thread that runs it now had used when it began to.
+    since_nanos: AtomicU64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -129,29 +99,71 @@ struct Meter {
 struct CpuExceeded;
 
 impl Meter {
-    fn new(clock: InFlight, cpu: Duration) -> Self {
-        let millis = u64::try_from(cpu.as_millis()).unwrap_or(u64::MAX);
-        let max = (millis / limits::PLUGIN_TICK_MILLIS).max(1);
-        Self { clock, max, used: AtomicU64::new(0), since: AtomicU64::new(0) }
+    fn new(max: Duration) -> Self {
+        Self { max, used_nanos: AtomicU64::new(0), since_nanos: AtomicU64::new(0) }
+    }
+
+    fn used(&self) -> Duration {
+        Duration::from_nanos(self.used_nanos.load(Ordering::Relaxed))
+    }
+
+    /// What the thread used since the guest runs on it.
+    fn now(&self) -> u64 {
+        nanos(clock::of_this_thread()).saturating_sub(self.since_nanos.load(Ordering::Relaxed))
     }
 
     /// Whether the guest, computing now, is past its limit.
     fn is_exceeded(&self) -> bool {
-        let now = self.clock.ticks().saturating_sub(self.since.load(Ordering::Relaxed));
-        self.used.load(Ordering::Relaxed).saturating_add(now) > self.max
+        self.used() + Duration::from_nanos(self.now()) > self.max
     }
 
     /// Runs a future and counts only the time inside its polls.
     async fn measure<F: Future>(&self, future: F) -> F::Output {
         let mut future = pin!(future);
         std::future::poll_fn(|context| {
-            let before = self.clock.ticks();
-            self.since.store(before, Ordering::Relaxed);
+            self.since_nanos.store(nanos(clock::of_this_thread()), Ordering::Relaxed);
             let polled = future.as_mut().poll(context);
-            self.used.fetch_add(self.clock.ticks().saturating_sub(before), Ordering::Relaxed);
+            self.used_nanos.fetch_add(self.now(), Ordering::Relaxed);
             polled
         })
         .await
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The time as guests see it: no more exactly than they need.
+struct CoarseClock {
+    wall: Clock,
+    since: tokio::time::Instant,
+}
+
+impl CoarseClock {
+    fn new() -> Self {
+        Self { wall: Clock::system(), since: tokio::time::Instant::now() }
+    }
+}
+
+impl HostWallClock for CoarseClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(limits::PLUGIN_CLOCK_MILLIS)
+    }
+
+    fn now(&self) -> Duration {
+        // It has whole milliseconds.
+        Duration::from_millis(self.wall.now())
+    }
+}
+
+impl HostMonotonicClock for CoarseClock {
+    fn resolution(&self) -> u64 {
+        nanos(Duration::from_millis(limits::PLUGIN_CLOCK_MILLIS))
+    }
+
+    fn now(&self) -> u64 {
+        nanos(Duration::from_millis(clock::as_millis(self.since.elapsed())))
     }
 }
 
@@ -169,13 +181,39 @@ pub(super) struct Call {
 /// How a call went and what it left.
 pub(super) struct Ended<R> {
     /// What the guest returned.
-    pub(super) result: Result<R, (Fault, String)>,
+    pub(super) result: Result<R, Broken>,
     /// The first thing that it tried and may not do.
     pub(super) note: Option<Note>,
     /// Whether a request of it may have reached its destination.
     pub(super) sent: bool,
     /// Clean lines of its standard error.
-    pub(super) stderr: Vec<String>,
+    pub(super) stderr: Lines,
+    /// What it used.
+    pub(super) used: Used,
+}
+
+/// Why a guest returned nothing: a limit that it ran into, or a fault in the engine's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Broken {
+    Limit(Limit),
+    Trap(String),
+}
+
+impl Broken {
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Limit(limit) => Fault::Limit(*limit),
+            Self::Trap(_) => Fault::Trap,
+        }
+    }
+
+    /// For a person.
+    pub(super) fn said(&self, limits: &CallLimits, sender: &str) -> String {
+        match self {
+            Self::Limit(limit) => limits.passed(*limit, sender),
+            Self::Trap(said) => said.clone(),
+        }
+    }
 }
 
 /// The guest's work inside its store.
@@ -186,29 +224,40 @@ impl Call {
     pub(super) async fn run<R>(
         self,
         engine: &Engine,
-        clock: InFlight,
+        _ticking: InFlight,
         work: impl for<'s> FnOnce(&'s mut Store<State>) -> Work<'s, R>,
     ) -> Ended<R> {
-        let stderr = Capture::new(limits::PLUGIN_LOG_BYTES, false);
-        let meter = Arc::new(Meter::new(clock, self.limits.cpu));
+        let stderr = Capture::new(self.limits.of().log_bytes, false);
+        let meter = Arc::new(Meter::new(self.limits.cpu()));
         let mut store = self.store(engine, &meter, &stderr);
         let record = Arc::clone(store.data().hooks.record());
-        let finished = tokio::time::timeout(self.limits.timeout, meter.measure(work(&mut store))).await;
-        let refused = store.data().memory.refused;
-        let note = record.note();
+        let (at, began) = (Clock::system().now(), tokio::time::Instant::now());
+        let finished = tokio::time::timeout(self.limits.timeout(), meter.measure(work(&mut store))).await;
+        let memory = &store.data().memory;
         let result = match finished {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(error)) => Err(fault_of(&error, refused)),
-            Err(_elapsed) => Err((Fault::Timeout, format!("no result within {:?}", self.limits.timeout))),
+            Ok(Err(error)) => Err(broken_by(&error, memory.refused)),
+            Err(_elapsed) => Err(Broken::Limit(Limit::Time)),
         };
-        Ended { result, note, sent: record.sent(), stderr: log_lines(&stderr.take()) }
+        let mut used = Used { at, call: self.limits.call, ended: "ok".to_owned(), amounts: BTreeMap::new() };
+        used.note_time(Limit::Time, began.elapsed());
+        used.note_time(Limit::Cpu, meter.used());
+        used.note(Limit::Memory, memory.memory_bytes);
+        used.note(Limit::Tables, memory.table_elements);
+        record.tell(&mut used);
+        let stderr = stderr.lines(self.limits.of().log_lines);
+        used.note(Limit::LogSize, stderr.bytes);
+        used.note(Limit::LogLines, stderr.count);
+        used.note(Limit::Resources, most_at_a_time(&mut store.data_mut().table));
+        Ended { result, note: record.note(), sent: record.sent(), stderr, used }
     }
 
     fn store(&self, engine: &Engine, meter: &Arc<Meter>, stderr: &Capture) -> Store<State> {
+        let of = *self.limits.of();
         let mut table = ResourceTable::new();
-        table.set_max_capacity(limits::PLUGIN_RESOURCES);
+        table.set_max_capacity(of.resources);
         let mut http = WasiHttpCtx::new();
-        http.set_field_size_limit(limits::PLUGIN_HEADER_BYTES);
+        http.set_field_size_limit(of.header_bytes + of.header_fields * limits::PLUGIN_FIELD_BYTES);
         // No environment, no arguments, no folders, and sockets that refuse.
         let wasi = WasiCtx::builder()
             .stdout(self.stdout.clone())
@@ -216,13 +265,17 @@ impl Call {
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false)
-            .max_random_size(limits::PLUGIN_STATE_BYTES as u64)
+            .wall_clock(CoarseClock::new())
+            .monotonic_clock(CoarseClock::new())
+            .max_random_size(limits::PLUGIN_RANDOM_BYTES)
             .build();
         let hooks = Hooks::new(self.reach.clone(), self.limits, self.id.clone());
-        let memory = MemoryLimits::default();
+        let memory = MemoryLimits::new(of);
         let mut store = Store::new(engine, State { table, wasi, http, hooks, memory, meter: Arc::clone(meter) });
         store.limiter(|state| &mut state.memory);
-        store.set_hostcall_fuel(limits::PLUGIN_HOSTCALL_BYTES);
+        store.set_hostcall_fuel(of.transfer_bytes);
+        // Handles that the guest gives out itself count too; each may be lent to the host while it is held.
+        store.set_max_component_handles(2 * of.resources);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             if store.data().meter.is_exceeded() {
@@ -235,20 +288,46 @@ impl Call {
     }
 }
 
-/// Which fault an error of the engine is, and its words.
-fn fault_of(error: &wasmtime::Error, memory_refused: bool) -> (Fault, String) {
+/// The most handles that a table ever held: a place that was given up is taken again before there is a new one.
+fn most_at_a_time(table: &mut ResourceTable) -> usize {
+    table.set_max_capacity(0);
+    while table.push(()).is_ok() {}
+    table.set_max_capacity(usize::MAX);
+    table.push(()).map_or(0, |next| next.rep() as usize)
+}
+
+/// What wasmtime says of the limits for which it has no type that can be asked for. Tests hold it to these words.
+const SAYINGS: [(&str, Limit); 4] = [
+    ("resource limit exceeded: instance count", Limit::Instances),
+    ("too much data is being copied between the host and the guest", Limit::Transfer),
+    ("cannot allocate another handle: store handle limit exceeded", Limit::Resources),
+    ("cannot lend resource: store handle limit exceeded", Limit::Resources),
+];
+
+/// Why the engine gave up on a guest.
+fn broken_by(error: &wasmtime::Error, refused: Option<Limit>) -> Broken {
     if error.is::<CpuExceeded>() {
-        return (Fault::Cpu, CpuExceeded.to_string());
+        return Broken::Limit(Limit::Cpu);
     }
-    if memory_refused {
-        let mib = limits::PLUGIN_MEMORY_BYTES / (1024 * 1024);
-        return (Fault::Memory, format!("it wanted more than {mib} MiB of memory"));
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        return Broken::Limit(Limit::Resources);
+    }
+    if let Some(FieldMapError::TooManyFields | FieldMapError::TotalSizeTooBig) = error.downcast_ref() {
+        return Broken::Limit(Limit::HeaderSize);
+    }
+    let trap = error.downcast_ref::<Trap>();
+    if trap == Some(&Trap::StackOverflow) {
+        return Broken::Limit(Limit::Stack);
+    }
+    let root = error.root_cause().to_string();
+    if let Some((_, limit)) = SAYINGS.iter().find(|(said, _)| root.starts_with(said)) {
+        return Broken::Limit(*limit);
+    }
+    if let Some(refused) = refused {
+        return Broken::Limit(refused);
     }
     if let Some(exit) = error.downcast_ref::<wasmtime_wasi::I32Exit>() {
-        return (Fault::Trap, format!("it exited with status {}", exit.0));
+        return Broken::Trap(format!("it exited with status {}", exit.0));
     }
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        return (Fault::Trap, trap.to_string());
-    }
-    (Fault::Trap, error.root_cause().to_string())
+    Broken::Trap(trap.map_or(root, ToString::to_string))
 }

@@ -131,6 +131,13 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<(), Unfit> {
     }
 }
 
+/// The imports of a component that fits, and which of its exports is the contract's.
+pub(super) fn imports(bytes: &[u8]) -> (Vec<String>, Option<String>) {
+    let Ok((surface, _)) = surface(bytes) else { return (Vec::new(), None) };
+    let export = surface.export().ok().map(str::to_owned);
+    (surface.imports, export)
+}
+
 fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), wasmparser::BinaryReaderError> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let (mut surface, mut types, mut depth) = (Surface::default(), None, 0_usize);

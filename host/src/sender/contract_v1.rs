@@ -11,7 +11,7 @@ use wasmtime::Store;
 use wasmtime::component::InstancePre;
 
 use super::call::State;
-use super::failure::{ConfigMistake, Delivered, FailureKind, Manifest, Markup, Overflow, Prepared, SecretUse};
+use super::failure::{ConfigMistake, Delivered, FailureKind, Manifest, Markup, Overflow, Prepared, SecretUse, Wanted};
 use crate::group::OverflowGroup;
 use crate::message::{self, Reason};
 
@@ -62,10 +62,11 @@ impl Plugin {
         &self,
         store: &mut Store<State>,
         config: &str,
-    ) -> wasmtime::Result<Result<Vec<String>, Vec<ConfigMistake>>> {
+    ) -> wasmtime::Result<Result<Vec<Wanted>, Vec<ConfigMistake>>> {
         let guest = self.0.instantiate_async(&mut *store).await?;
         let answer = guest.mag_sender_sender().call_validate(store, config).await?;
-        Ok(answer.map(|wanted| wanted.into_iter().map(|egress| egress.origin).collect()).map_err(|mistakes| {
+        let wanted = |e: wit::Egress| Wanted { origin: e.origin, methods: e.methods, why: e.why };
+        Ok(answer.map(|all| all.into_iter().map(wanted).collect()).map_err(|mistakes| {
             mistakes.into_iter().map(|m| ConfigMistake { pointer: m.pointer, message: m.message }).collect()
         }))
     }

@@ -1,5 +1,5 @@
 //! The wasmtime engine: what compiled code looks like, where it is cached, how much address space instances get, and
-//! the ticking thread by which a guest's computing time is known.
+//! the ticking thread by which a computing guest is looked at.
 //!
 //! **Invariant:** the thread sleeps without waking while no call is in flight.
 
@@ -15,8 +15,6 @@ use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, P
 
 use crate::limits;
 
-/// Native stack of a guest; JavaScript engines recurse deeply.
-const GUEST_STACK_BYTES: usize = 1024 * 1024;
 /// The guest's stack and room for the host functions that it calls.
 const ASYNC_STACK_BYTES: usize = 2 * 1024 * 1024;
 /// Tables that most components have: their own and the adapter's; Python guests have more, and then fewer run at once.
@@ -48,7 +46,8 @@ pub(super) fn engine(cache_dir: Option<&Path>) -> wasmtime::Result<Engine> {
 fn config(cache: Option<Cache>) -> Config {
     let mut config = Config::new();
     config.epoch_interruption(true);
-    config.max_wasm_stack(GUEST_STACK_BYTES);
+    config.wasm_memory64(false);
+    config.max_wasm_stack(limits::PLUGIN_STACK_BYTES);
     config.async_stack_size(ASYNC_STACK_BYTES);
     config.cache(cache);
     config
@@ -57,18 +56,18 @@ fn config(cache: Option<Cache>) -> Config {
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(limits::PLUGIN_CALLS)
-        .total_core_instances(limits::PLUGIN_CALLS * limits::PLUGIN_CORE_INSTANCES)
+        .total_core_instances(limits::PLUGIN_CALLS * limits::PLUGIN_INSTANCES_MOST)
         .total_memories(limits::PLUGIN_CALLS)
         .total_tables(limits::PLUGIN_CALLS * TABLES_PER_CALL)
         .total_stacks(limits::PLUGIN_CALLS)
-        .max_core_instances_per_component(limits::PLUGIN_CORE_INSTANCES)
-        .max_memories_per_component(limits::PLUGIN_CORE_INSTANCES)
-        .max_tables_per_component(limits::PLUGIN_CORE_INSTANCES)
-        .max_tables_per_module(limits::PLUGIN_CORE_INSTANCES)
+        .max_core_instances_per_component(limits::PLUGIN_INSTANCES_MOST)
+        .max_memories_per_component(limits::PLUGIN_INSTANCES_MOST)
+        .max_tables_per_component(limits::PLUGIN_INSTANCES_MOST)
+        .max_tables_per_module(limits::PLUGIN_INSTANCES_MOST)
         .max_core_instance_size(CORE_INSTANCE_BYTES)
         .max_component_instance_size(COMPONENT_INSTANCE_BYTES)
-        .max_memory_size(limits::PLUGIN_MEMORY_BYTES)
-        .table_elements(limits::PLUGIN_TABLE_ELEMENTS);
+        .max_memory_size(limits::PLUGIN_MEMORY_MOST_BYTES)
+        .table_elements(limits::PLUGIN_TABLE_MOST_ELEMENTS);
     pool
 }
 
@@ -145,11 +144,12 @@ fn tick(shared: &Shared, engine: &Engine) {
     }
 }
 
-/// One call in flight; also the clock by which it is measured.
+/// One call in flight.
 pub(super) struct InFlight(Arc<Shared>);
 
 impl InFlight {
     /// Ticks so far; only differences mean something.
+    #[cfg(test)]
     pub(super) fn ticks(&self) -> u64 {
         self.0.ticks.load(Ordering::Relaxed)
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::limit::Limit;
+
 /// What a failure means for what comes next; the same words are metric labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -33,14 +35,8 @@ impl FailureKind {
 pub enum Fault {
     /// It stopped in the middle: a panic, an exit, an instruction that is not allowed.
     Trap,
-    /// It did not return in time.
-    Timeout,
-    /// It computed for too long.
-    Cpu,
-    /// It wanted more memory than a call may have.
-    Memory,
-    /// It made more requests than a call may make.
-    Requests,
+    /// It went past one of its limits.
+    Limit(Limit),
     /// It used the network in a call that has none.
     Offline,
     /// It gave back what the contract does not allow.
@@ -55,10 +51,7 @@ impl Fault {
     pub fn code(self) -> &'static str {
         match self {
             Self::Trap => "trap",
-            Self::Timeout => "timeout",
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Requests => "too-many-requests",
+            Self::Limit(limit) => limit.code(),
             Self::Offline => "offline",
             Self::InvalidOutput => "invalid-output",
             Self::Start => "start",
@@ -122,6 +115,17 @@ pub struct SecretUse {
     pub uses: Vec<String>,
     /// One sentence.
     pub description: String,
+}
+
+/// An origin that a plugin wants to reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// As it names it.
+    pub origin: String,
+    /// With which methods.
+    pub methods: Vec<String>,
+    /// What for.
+    pub why: String,
 }
 
 /// What a plugin's texts are written in.

@@ -3,76 +3,32 @@
 //! **Invariant:** what a guest may not do is written down here, so that the person who can allow it hears of it even
 //! when the guest hides it.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+mod answer;
+mod record;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
+use http::Method;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use url::Url;
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
 
-use super::call::CallLimits;
+use super::limit::{CallLimits, Limit};
 use super::mail::{self, Mailer};
 use super::secrets::{Blanked, Errand, Refusal, Wire};
 use crate::clock::Clock;
 use crate::egress::{self, EgressError};
 use crate::limits;
+use answer::Answer;
+use record::UnderWay;
+pub(super) use record::{Note, Record};
 
 /// What one sender can reach, and the secrets that go with it.
 pub(super) struct Reach {
     pub(super) client: egress::Client,
     pub(super) wire: Wire,
     pub(super) mailer: Option<Mailer>,
-}
-
-/// Something a guest tried and may not do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Note {
-    /// An origin that is not granted.
-    Origin(String),
-    /// A granted origin whose addresses are private.
-    Private(String),
-    /// More requests than a call may make.
-    Requests(u32),
-    /// A request in a call that has no network.
-    Offline,
-    /// A mail, and the sender has no `smtp`.
-    NoSmtp,
-    /// A secret where it may not stand; the words are for the operator.
-    Secret(String),
-}
-
-/// What a call did on the network; shared with whoever judges the call afterwards.
-#[derive(Debug, Default)]
-pub(super) struct Record {
-    requests: AtomicU32,
-    sent: AtomicU32,
-    note: Mutex<Option<Note>>,
-}
-
-impl Record {
-    pub(super) fn note(&self) -> Option<Note> {
-        self.note.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether a request may have reached its destination.
-    pub(super) fn sent(&self) -> bool {
-        self.sent.load(Ordering::Relaxed) > 0
-    }
-
-    /// Before a request goes out: a call that is dropped meanwhile counts as sent.
-    fn sending(&self) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// It is certain now that this request did not arrive.
-    fn not_sent(&self) {
-        self.sent.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    fn write(&self, note: Note) {
-        self.note.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(note);
-    }
 }
 
 /// The hooks of one call.
@@ -97,16 +53,22 @@ impl Hooks {
         &self.record
     }
 
-    fn admit(&self) -> Result<Arc<Reach>, Error> {
+    fn admit(&self) -> Result<(Arc<Reach>, UnderWay), Error> {
         let Some(reach) = &self.reach else {
             self.record.write(Note::Offline);
             return Err(Error::HttpRequestDenied);
         };
-        if self.record.requests.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
-            self.record.write(Note::Requests(self.limits.requests));
-            return Err(Error::ConnectionLimitReached);
+        let refuse = |limit| {
+            self.record.write(Note::Limit(limit));
+            Err(Error::ConnectionLimitReached)
+        };
+        if !self.record.count_request(self.limits.requests()) {
+            return refuse(Limit::Requests);
         }
-        Ok(Arc::clone(reach))
+        match self.record.begin(self.limits.of().requests_at_once) {
+            Some(under_way) => Ok((Arc::clone(reach), under_way)),
+            None => refuse(Limit::AtOnce),
+        }
     }
 }
 
@@ -117,24 +79,35 @@ impl WasiHttpHooks for Hooks {
         options: Option<RequestOptions>,
         _told_when_read: Worker,
     ) -> Answering {
-        let admitted = self.admit();
-        let (record, answer_bytes) = (Arc::clone(&self.record), self.limits.answer_bytes);
-        let id = self.id.clone();
+        let (admitted, limits) = (self.admit(), self.limits);
+        let (record, id) = (Arc::clone(&self.record), self.id.clone());
         Box::new(async move {
-            let reach = admitted?;
+            let (reach, under_way) = admitted?;
             let first_byte = options.and_then(|options| options.first_byte_timeout);
-            let exchange = reach.exchange(request, &record, answer_bytes, id.as_deref());
+            let began = tokio::time::Instant::now();
+            let exchange = reach.exchange(request, &record, &limits, id.as_deref());
+            let exchange = async {
+                match limits.of().answer_timeout {
+                    Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_elapsed| {
+                        record.write(Note::Limit(Limit::AnswerTime));
+                        Err(Error::ConnectionReadTimeout)
+                    }),
+                    None => exchange.await,
+                }
+            };
             let response = match first_byte {
                 Some(limit) => tokio::time::timeout(limit, exchange).await.or(Err(Error::ConnectionReadTimeout))??,
                 None => exchange.await?,
             };
+            let until = limits.of().answer_timeout.map(|limit| began + limit);
+            let response = response.map(|body| Answer::new(body, under_way, began, until).boxed_unsync());
             let worker: Worker = Box::new(async { Ok(()) });
             Ok((response, worker))
         })
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
-        limits::PLUGIN_STATE_BYTES
+        limits::PLUGIN_WRITE_BYTES
     }
 }
 
@@ -143,30 +116,29 @@ impl Reach {
         &self,
         request: http::Request<WasiBody>,
         record: &Record,
-        answer_bytes: usize,
+        limits: &CallLimits,
         id: Option<&str>,
     ) -> Result<Response, Error> {
-        let fields = request.headers();
-        let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if fields.len() > limits::PLUGIN_HEADER_FIELDS || bytes > limits::PLUGIN_HEADER_BYTES {
-            return Err(Error::HttpRequestHeaderSectionSize(u32::try_from(limits::PLUGIN_HEADER_BYTES).ok()));
-        }
+        check_head(&request, record, limits)?;
         if mail::is_for_mail(request.uri()) && !self.client.is_answered_by_a_double() {
-            return self.mail(request, record).await;
+            return self.mail(request, record, limits).await;
         }
         // Before the body is read: a guest that may not send does not get to write.
-        let url = Url::parse(&request.uri().to_string()).or(Err(Error::HttpRequestUriInvalid))?;
+        let url = Url::parse(&request.uri().to_string()).map_err(|error| {
+            record.write(Note::Url(error.to_string()));
+            Error::HttpRequestUriInvalid
+        })?;
         let origin = self.client.check(&url).map_err(|error| deny(error, record))?;
         let (mut parts, body) = request.into_parts();
-        let body = whole(body).await?;
-        let (now, body_bytes) = (Clock::system().now(), limits::PLUGIN_REQUEST_BYTES);
+        let body = whole(body, record, limits).await?;
+        let (now, body_bytes) = (Clock::system().now(), limits.of().request_bytes);
         let errand = Errand { url: &url, to: &origin, id, now, body_bytes };
         let body = self.wire.fill(&mut parts, body, errand).map_err(|Refusal(why)| {
             record.write(Note::Secret(why));
             Error::ConfigurationError
         })?;
         record.sending();
-        let answer = self.client.request(http::Request::from_parts(parts, body), answer_bytes).await;
+        let answer = self.client.request(http::Request::from_parts(parts, body), limits.answer_bytes()).await;
         let answer = answer.map_err(|error| {
             if !may_have_arrived(&error) {
                 record.not_sent();
@@ -180,12 +152,17 @@ impl Reach {
         Ok(http::Response::from_parts(head, body))
     }
 
-    async fn mail(&self, request: http::Request<WasiBody>, record: &Record) -> Result<Response, Error> {
+    async fn mail(
+        &self,
+        request: http::Request<WasiBody>,
+        record: &Record,
+        limits: &CallLimits,
+    ) -> Result<Response, Error> {
         let Some(mailer) = &self.mailer else {
             record.write(Note::NoSmtp);
             return Err(Error::HttpRequestDenied);
         };
-        let body = whole(request.into_body()).await?;
+        let body = whole(request.into_body(), record, limits).await?;
         record.sending();
         let mut answer = mailer.answer(&body).await;
         let mut said = answer.body().to_vec();
@@ -199,13 +176,43 @@ impl Reach {
     }
 }
 
-async fn whole(body: WasiBody) -> Result<Bytes, Error> {
-    let limit = limits::PLUGIN_REQUEST_BYTES;
-    let collected = Limited::new(body, limit).collect().await;
-    collected.map(http_body_util::Collected::to_bytes).map_err(|error| match error.downcast::<LengthLimitError>() {
-        Ok(_too_long) => Error::HttpRequestBodySize(u64::try_from(limit).ok()),
+/// What can be said of a request before its body is there.
+fn check_head(request: &http::Request<WasiBody>, record: &Record, limits: &CallLimits) -> Result<(), Error> {
+    let fields = request.headers();
+    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    record.saw(Limit::Headers, fields.len());
+    record.saw(Limit::HeaderSize, bytes);
+    let (most, most_bytes) = (limits.of().header_fields, limits.of().header_bytes);
+    let passed = if fields.len() > most {
+        Limit::Headers
+    } else if bytes > most_bytes {
+        Limit::HeaderSize
+    } else if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        // The one opens a tunnel past every check, the other repeats secrets in its answer.
+        record.write(Note::Method(request.method().to_string()));
+        return Err(Error::HttpRequestMethodInvalid);
+    } else {
+        return Ok(());
+    };
+    record.write(Note::Limit(passed));
+    Err(Error::HttpRequestHeaderSectionSize(u32::try_from(most_bytes).ok()))
+}
+
+async fn whole(body: WasiBody, record: &Record, limits: &CallLimits) -> Result<Bytes, Error> {
+    let limit = limits.of().request_bytes;
+    // Kept until the reason is written down: a guest that writes sees its end at once.
+    let mut body = Limited::new(body, limit);
+    let collected = (&mut body).collect().await;
+    let whole = collected.map(http_body_util::Collected::to_bytes);
+    let whole = whole.map_err(|error| match error.downcast::<LengthLimitError>() {
+        Ok(_too_long) => {
+            record.write(Note::Limit(Limit::RequestSize));
+            Error::HttpRequestBodySize(u64::try_from(limit).ok())
+        }
         Err(error) => error.downcast::<Error>().map_or(Error::HttpProtocolError, |error| *error),
-    })
+    })?;
+    record.saw(Limit::RequestSize, whole.len());
+    Ok(whole)
 }
 
 fn may_have_arrived(error: &EgressError) -> bool {
@@ -216,6 +223,7 @@ fn deny(error: EgressError, record: &Record) -> Error {
     match &error {
         EgressError::NotGranted(origin) => record.write(Note::Origin(origin.clone())),
         EgressError::Private(origin) => record.write(Note::Private(origin.clone())),
+        EgressError::Origin(reason) => record.write(Note::Url(reason.to_string())),
         _ => {}
     }
     wasi_error(error)

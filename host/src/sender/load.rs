@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::component::{self, Unfit};
+use super::limit::{CallLimits, Calling};
 use super::mail::Mailer;
 use super::secrets::Secrets;
 use super::{bundled, secrets, text};
-use crate::config::{self, LiveSecret, Values};
+use crate::config::{self, LiveSecret, PluginLimits, Values};
 use crate::egress::{Grants, Origin, OriginError};
 use crate::limits;
 
@@ -100,6 +101,7 @@ pub(super) struct Profile {
     pub(super) grants: Grants,
     pub(super) smtp: Option<(config::Smtp, Option<LiveSecret>)>,
     pub(super) timeout: Duration,
+    pub(super) limits: PluginLimits,
     /// Whether it keeps what it told up to date.
     pub(super) living: bool,
 }
@@ -127,8 +129,14 @@ impl Profile {
             secrets: Arc::new(secrets),
             smtp,
             timeout: sender.timeout,
+            limits: sender.limits,
             living: sender.living.is_some(),
         })
+    }
+
+    /// How far such a call may go.
+    pub(super) fn call_limits(&self, call: Calling) -> CallLimits {
+        CallLimits::new(call, self.limits, self.timeout)
     }
 
     pub(super) fn mailer(&self) -> Option<Mailer> {

@@ -13,31 +13,63 @@ use tokio::sync::{mpsc, oneshot};
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
+use super::limit::Limit;
 use super::text;
 use crate::limits;
 
 /// A buffer that a guest writes into. What goes past its end is dropped, not refused: a talkative guest still works.
 #[derive(Clone, Debug)]
 pub(super) struct Capture {
-    bytes: Arc<Mutex<Vec<u8>>>,
+    held: Arc<Mutex<Held>>,
     max: usize,
     terminal: bool,
 }
 
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    /// What was written, kept or not.
+    written: usize,
+}
+
+/// What a guest wrote into the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lines {
+    /// Clean, never empty, no more than may be.
+    pub(super) lines: Vec<String>,
+    /// How many there were in the bytes that were kept.
+    pub(super) count: usize,
+    /// What it wrote.
+    pub(super) bytes: usize,
+    /// Which limit cut it, if one did.
+    pub(super) cut: Option<Limit>,
+}
+
 impl Capture {
     pub(super) fn new(max: usize, terminal: bool) -> Self {
-        Self { bytes: Arc::default(), max, terminal }
+        Self { held: Arc::default(), max, terminal }
     }
 
     /// What was written, and leaves the buffer empty.
     pub(super) fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner)).bytes
+    }
+
+    /// What was written, as at most so many lines for the log; leaves the buffer empty.
+    pub(super) fn lines(&self, most: usize) -> Lines {
+        let held = std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut lines = log_lines(&held.bytes);
+        let count = lines.len();
+        lines.truncate(most);
+        let cut = (held.written > held.bytes.len()).then_some(Limit::LogSize);
+        Lines { lines, count, bytes: held.written, cut: cut.or((count > most).then_some(Limit::LogLines)) }
     }
 
     fn push(&self, bytes: &[u8]) {
-        let mut held = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = self.max.saturating_sub(held.len());
-        held.extend(bytes.iter().take(room));
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.written = held.written.saturating_add(bytes.len());
+        let room = self.max.saturating_sub(held.bytes.len());
+        held.bytes.extend(bytes.iter().take(room));
     }
 }
 
@@ -75,12 +107,12 @@ impl OutputStream for Capture {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(limits::PLUGIN_LOG_BYTES)
+        Ok(limits::PLUGIN_WRITE_BYTES)
     }
 }
 
 /// What a person sees of a guest's log output: clean lines.
-pub(super) fn log_lines(bytes: &[u8]) -> Vec<String> {
+fn log_lines(bytes: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(bytes)
         .lines()
         .map(|line| text::line(line, limits::PLUGIN_MESSAGE_CHARS))
@@ -129,7 +161,7 @@ impl Printer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Capture, Printer, log_lines};
+    use super::{Capture, Limit, Printer, log_lines};
     use std::io::{self, Write};
     use std::sync::{Arc, Mutex};
 
@@ -155,6 +187,21 @@ mod tests {
         capture.push(b"h");
         assert_eq!(capture.take(), b"abcde");
         assert_eq!(capture.take(), b"");
+    }
+
+    #[test]
+    fn what_goes_into_the_log_is_cut_at_its_bytes_and_at_its_lines() {
+        let written = |max, bytes: &[u8], most| {
+            let capture = Capture::new(max, false);
+            capture.push(bytes);
+            capture.lines(most)
+        };
+        let whole = written(100, b"a\nb\n", 2);
+        assert_eq!((whole.lines.len(), whole.count, whole.bytes, whole.cut), (2, 2, 4, None));
+        let bytes = written(3, b"a\nb\nc\n", 9);
+        assert_eq!((bytes.lines.len(), bytes.bytes, bytes.cut), (2, 6, Some(Limit::LogSize)));
+        let lines = written(100, b"a\nb\nc\n", 2);
+        assert_eq!((lines.lines.len(), lines.count, lines.cut), (2, 3, Some(Limit::LogLines)));
     }
 
     #[test]

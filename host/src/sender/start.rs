@@ -5,11 +5,13 @@ use std::sync::{Arc, PoisonError};
 use tokio::sync::OnceCell;
 use wasmtime::component::Component;
 
-use super::call::Call;
+use super::call::{Call, Ended};
 use super::contract_v1::Plugin;
-use super::failure::{ConfigMistake, Fault, Manifest};
+use super::failure::{ConfigMistake, Fault, Manifest, Wanted};
 use super::hooks::{Note, Reach};
+use super::limit::Calling;
 use super::load::Profile;
+use super::look::{Asked, Looked};
 use super::secrets::Wire;
 use super::started::{Parts, Started, last_words};
 use super::{Runtime, Sender, text};
@@ -39,12 +41,12 @@ pub enum StartError {
         sender: String,
     },
     /// The plugin wants origins that nobody granted.
-    #[error("{}", refused_line(sender, origins))]
+    #[error("{}", refused_line(sender, asked))]
     Refused {
         /// The sender's name.
         sender: String,
         /// At least one.
-        origins: Vec<String>,
+        asked: Vec<Asked>,
     },
 }
 
@@ -53,11 +55,12 @@ fn mistakes_line(sender: &str, mistakes: &[ConfigMistake]) -> String {
     format!("sender {sender}: {}", each.join("; "))
 }
 
-fn refused_line(sender: &str, origins: &[String]) -> String {
-    let quoted: Vec<_> = origins.iter().map(|origin| format!("\"{origin}\"")).collect();
+fn refused_line(sender: &str, asked: &[Asked]) -> String {
+    let quoted: Vec<_> = asked.iter().map(|asked| format!("\"{}\"", asked.origin)).collect();
+    let wanted: Vec<_> = asked.iter().map(ToString::to_string).collect();
     format!(
         "sender {sender}: its plugin wants {}, which nobody allowed: add allow = [{}] to [senders.{sender}]",
-        origins.join(", "),
+        wanted.join(", "),
         quoted.join(", ")
     )
 }
@@ -70,35 +73,56 @@ impl Sender {
     /// When the plugin is broken, does not accept its config, or wants to reach what is not granted.
     pub async fn start(&self) -> Result<Started, StartError> {
         let (runtime, profile) = (Arc::clone(&self.runtime), Arc::clone(&self.profile));
-        let plugin = runtime.compiled(&profile).await?;
-        let manifest = self.describe(&plugin).await?;
+        let (plugin, Looked { manifest, asked, mistakes }, grants) = self.look_inside().await?;
+        let sender = profile.name.clone();
         if profile.living && !manifest.updates_in_place {
-            return Err(StartError::NotLiving { sender: profile.name.clone() });
+            return Err(StartError::NotLiving { sender });
         }
-        let mut mistakes = secret_mistakes(&profile, &manifest);
-        match self.validate(&plugin, &manifest).await? {
-            Ok(wanted) if mistakes.is_empty() => {
-                let grants = self.grants(&manifest, wanted)?;
-                let client = Client::new(grants).answered_by(runtime.double.clone());
-                let wire = Wire::new(Arc::clone(&profile.secrets), &manifest.secrets);
-                let reach = Arc::new(Reach { client, wire, mailer: profile.mailer() });
-                Ok(Started::new(Parts { runtime, profile, plugin, manifest, reach }))
-            }
-            Ok(_) => Err(StartError::Config { sender: profile.name.clone(), mistakes }),
+        if !mistakes.is_empty() {
+            return Err(StartError::Config { sender, mistakes });
+        }
+        let refused: Vec<Asked> = asked.iter().filter(|asked| !asked.granted).cloned().collect();
+        if !refused.is_empty() {
+            return Err(StartError::Refused { sender, asked: refused });
+        }
+        let client = Client::new(grants).answered_by(runtime.double.clone());
+        let wire = Wire::new(Arc::clone(&profile.secrets), &manifest.secrets);
+        let reach = Arc::new(Reach { client, wire, mailer: profile.mailer() });
+        Ok(Started::new(Parts { runtime, profile, plugin, manifest, asked, reach }))
+    }
+
+    /// What the plugin says of itself and of its config, and what it may reach when nothing of it is refused.
+    pub(super) async fn look_inside(&self) -> Result<(Arc<Plugin>, Looked, Grants), StartError> {
+        let plugin = self.runtime.compiled(&self.profile).await?;
+        let manifest = self.describe(&plugin).await?;
+        let mut mistakes = secret_mistakes(&self.profile, &manifest);
+        let (asked, grants) = match self.validate(&plugin, &manifest).await? {
+            Ok(wanted) => self.grants(&manifest, &wanted)?,
             Err(found) => {
                 mistakes.extend(found.into_iter().take(limits::PLUGIN_MISTAKES).map(|mistake| self.clean(&mistake)));
-                Err(StartError::Config { sender: profile.name.clone(), mistakes })
+                (Vec::new(), Grants::none())
             }
-        }
+        };
+        Ok((plugin, Looked { manifest, asked, mistakes }, grants))
     }
 
     async fn describe(&self, plugin: &Arc<Plugin>) -> Result<Manifest, StartError> {
         let plugin = Arc::clone(plugin);
-        let mut manifest = self.offline(None, |store| Box::pin(async move { plugin.describe(store).await })).await?;
+        let mut manifest = self
+            .offline(Calling::Describe, None, |store| Box::pin(async move { plugin.describe(store).await }))
+            .await?;
         let word = |text: &str| text::line(text, limits::PLUGIN_WORD_CHARS);
         manifest.name = word(&manifest.name);
         manifest.version = word(&manifest.version);
-        manifest.description = text::line(&manifest.description, limits::PLUGIN_MESSAGE_CHARS);
+        let sentence = |text: &str| text::line(text, limits::PLUGIN_MESSAGE_CHARS);
+        manifest.description = sentence(&manifest.description);
+        manifest.secrets.truncate(limits::PLUGIN_MISTAKES);
+        for secret in &mut manifest.secrets {
+            secret.name = word(&secret.name);
+            secret.description = sentence(&secret.description);
+            secret.uses.truncate(limits::PLUGIN_MISTAKES);
+            secret.uses.iter_mut().for_each(|place| *place = word(place));
+        }
         Ok(manifest)
     }
 
@@ -106,36 +130,39 @@ impl Sender {
         &self,
         plugin: &Arc<Plugin>,
         manifest: &Manifest,
-    ) -> Result<Result<Vec<String>, Vec<ConfigMistake>>, StartError> {
+    ) -> Result<Result<Vec<Wanted>, Vec<ConfigMistake>>, StartError> {
         let (plugin, profile) = (Arc::clone(plugin), Arc::clone(&self.profile));
         let version = Some(manifest.version.as_str());
-        self.offline(version, |store| Box::pin(async move { plugin.validate(store, &profile.config).await })).await
+        self.offline(Calling::Validate, version, |store| {
+            Box::pin(async move { plugin.validate(store, &profile.config).await })
+        })
+        .await
     }
 
     /// A call without network; whatever goes wrong in it is the plugin's fault.
     async fn offline<R>(
         &self,
+        call: Calling,
         version: Option<&str>,
         work: impl for<'s> FnOnce(&'s mut wasmtime::Store<super::State>) -> super::Work<'s, R>,
     ) -> Result<R, StartError> {
-        let call = Call {
-            limits: self.runtime.limits.offline,
-            reach: None,
-            id: None,
-            stdout: self.runtime.stdout(&self.profile),
-        };
-        let ended = Box::pin(self.runtime.call(call, work)).await;
-        let said = match (ended.result, ended.note) {
-            (Ok(value), _) => return Ok(value),
+        let limits = self.profile.call_limits(call);
+        let call = Call { limits, reach: None, id: None, stdout: self.runtime.stdout(&self.profile) };
+        let Ended { result, note, stderr, mut used, .. } = Box::pin(self.runtime.call(call, work)).await;
+        let (code, said) = match (&result, note) {
+            (Ok(_), _) => ("ok", String::new()),
             (Err(_), Some(Note::Offline)) => {
-                format!("{}: it used the network before it was started", Fault::Offline.code())
+                (Fault::Offline.code(), "it used the network before it was started".to_owned())
             }
-            (Err((fault, said)), _) => match last_words(&ended.stderr) {
-                Some(words) => format!("{}: {said}; it said: {words}", fault.code()),
-                None => format!("{}: {said}", fault.code()),
-            },
+            (Err(broken), _) => {
+                let said = broken.said(&limits, &self.profile.name);
+                let words = last_words(&stderr.lines).map(|words| format!("{said}; it said: {words}"));
+                (broken.fault().code(), words.unwrap_or(said))
+            }
         };
-        Err(StartError::Plugin(self.profile.wrap(version, &said)))
+        code.clone_into(&mut used.ended);
+        self.runtime.last_calls(&self.profile.name).add(&limits, used);
+        result.map_err(|_broken| StartError::Plugin(self.profile.wrap(version, &format!("{code}: {said}"))))
     }
 
     fn clean(&self, mistake: &ConfigMistake) -> ConfigMistake {
@@ -144,24 +171,21 @@ impl Sender {
     }
 
     /// What the operator typed, and for bundled plugins what they declare; others may not declare anything.
-    fn grants(&self, manifest: &Manifest, wanted: Vec<String>) -> Result<Grants, StartError> {
+    fn grants(&self, manifest: &Manifest, wanted: &[Wanted]) -> Result<(Vec<Asked>, Grants), StartError> {
         let mut grants = self.profile.grants.clone();
-        let mut refused = Vec::new();
-        for text in wanted {
-            let origin = Origin::parse(&text).map_err(|error| {
-                let said = format!("{}: it wants to reach `{text}`: {error}", Fault::InvalidOutput.code());
+        let mut asked = Vec::new();
+        for wanted in wanted {
+            let origin = Origin::parse(&wanted.origin).map_err(|error| {
+                let said = format!("{}: it wants to reach `{}`: {error}", Fault::InvalidOutput.code(), wanted.origin);
                 StartError::Plugin(self.profile.wrap(Some(&manifest.version), &said))
             })?;
+            let typed = grants.permits(&origin);
+            asked.push(Asked::new(wanted, &origin, typed || self.profile.bundled));
             if self.profile.bundled {
                 grants.declared(origin);
-            } else if !grants.permits(&origin) {
-                refused.push(origin.to_string());
             }
         }
-        if refused.is_empty() {
-            return Ok(grants);
-        }
-        Err(StartError::Refused { sender: self.profile.name.clone(), origins: refused })
+        Ok((asked, grants))
     }
 }
 

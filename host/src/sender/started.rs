@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{Call, CallLimits, Ended, State, Work};
+use super::call::{Broken, Call, Ended, State, Work};
 use super::contract_v1::{self as contract, Plugin, Told};
 use super::failure::{Delivered, Failure, FailureKind, Fault, Manifest, Prepared};
 use super::hooks::{Note, Reach};
+use super::limit::{CallLimits, Calling, Limit};
 use super::load::Profile;
-use super::output::{Capture, log_lines};
+use super::look::Asked;
+use super::output::{Capture, Lines};
+use super::used::Used;
 use super::{Runtime, text};
 use crate::limits;
 use crate::message::Notification;
@@ -25,6 +28,7 @@ pub(super) struct Parts {
     pub(super) profile: Arc<Profile>,
     pub(super) plugin: Arc<Plugin>,
     pub(super) manifest: Manifest,
+    pub(super) asked: Vec<Asked>,
     pub(super) reach: Arc<Reach>,
 }
 
@@ -39,10 +43,22 @@ impl Started {
         Self(Arc::new(parts))
     }
 
+    /// The sender's name in `mag.toml`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.profile.name
+    }
+
     /// What the plugin says of itself.
     #[must_use]
     pub fn manifest(&self) -> &Manifest {
         &self.0.manifest
+    }
+
+    /// What the plugin asked for.
+    #[must_use]
+    pub fn asked(&self) -> &[Asked] {
+        &self.0.asked
     }
 
     /// The origins that this sender may reach.
@@ -65,17 +81,20 @@ impl Started {
     /// What the plugin reported, or what was wrong with it: [`Failure::fault`] tells the two apart.
     pub async fn prepare(&self) -> Result<Prepared, Failure> {
         let parts = Arc::clone(&self.0);
-        let limits = parts.runtime.limits.prepare;
-        let prepared = self
+        let limits = self.0.profile.call_limits(Calling::Prepare);
+        let (prepared, mut used) = self
             .call(limits, None, |store| {
                 Box::pin(async move { parts.plugin.prepare(store, &parts.profile.config).await })
             })
             .await?;
-        if prepared.state.len() > limits::PLUGIN_STATE_BYTES {
-            let said =
-                format!("its state has {} bytes, more than {}", prepared.state.len(), limits::PLUGIN_STATE_BYTES);
-            return Err(self.fault(Fault::InvalidOutput, &said, false));
+        used.note(Limit::State, prepared.state.len());
+        if prepared.state.len() > limits.of().state_bytes {
+            let failure = self.past(Limit::State, &limits, false);
+            failure.code.clone_into(&mut used.ended);
+            self.keep(&limits, used);
+            return Err(failure);
         }
+        self.keep(&limits, used);
         Ok(prepared)
     }
 
@@ -88,69 +107,97 @@ impl Started {
         let parts = Arc::clone(&self.0);
         let id = Some(notification.id.as_str().into());
         let (state, told) = (state.to_vec(), contract::notification(notification));
-        let limits = parts.runtime.limits.send(parts.profile.timeout);
-        let mut delivered = self
+        let limits = self.0.profile.call_limits(Calling::Send);
+        let (mut delivered, mut used) = self
             .call(limits, id, |store| {
                 Box::pin(async move { parts.plugin.send(store, &parts.profile.config, &state, &told).await })
             })
             .await?;
-        if delivered.receipt.as_ref().is_some_and(|receipt| receipt.len() > limits::PLUGIN_RECEIPT_BYTES) {
+        let receipt = delivered.receipt.as_ref().map_or(0, Vec::len);
+        used.note(Limit::Receipt, receipt);
+        if receipt > limits.of().receipt_bytes {
             // It is told; only updating it later will not work.
-            tracing::warn!(sender = %self.0.profile.name, "a receipt is too long and was dropped");
+            let (sender, limit) = (&self.0.profile.name, limits.passed(Limit::Receipt, &self.0.profile.name));
+            tracing::warn!(%sender, limit, "a receipt is too long and was dropped");
             delivered.receipt = None;
         }
+        self.keep(&limits, used);
         Ok(delivered)
     }
 
+    /// What the call gave back and what it used, which whoever called keeps; of a failure it is kept here.
     async fn call<R>(
         &self,
         limits: CallLimits,
         id: Option<Arc<str>>,
         work: impl for<'s> FnOnce(&'s mut wasmtime::Store<State>) -> Work<'s, Result<R, Told>>,
-    ) -> Result<R, Failure> {
+    ) -> Result<(R, Used), Failure> {
         let parts = &self.0;
         parts.profile.secrets.refresh(&parts.profile.name).await;
-        let deadline = tokio::time::Instant::now() + limits.timeout;
+        let deadline = tokio::time::Instant::now() + limits.timeout();
         let stdout = parts.runtime.stdout(&parts.profile);
         let call = Call { limits, reach: Some(Arc::clone(&parts.reach)), id, stdout: stdout.clone() };
-        let ended = Box::pin(parts.runtime.call(call, work)).await;
-        parts.log(&ended.stderr);
-        let value = self.judge(ended).inspect_err(|_| parts.log_unprinted(&stdout))?;
-        parts.print(&stdout, deadline).await.map_err(|fault| match fault {
-            Printed::Late => self.fault(Fault::Timeout, "standard output takes nothing", true),
-            Printed::Not(reason) => self.failure(FailureKind::Retry, "stdout", &reason),
-        })?;
-        Ok(value)
+        let mut ended = Box::pin(parts.runtime.call(call, work)).await;
+        parts.log(&ended.stderr, &limits);
+        let mut used = std::mem::replace(&mut ended.used, Used::none(limits.call));
+        let judged = match self.judge(ended, &limits) {
+            Ok(value) => parts.print(&stdout, deadline, &limits).await.map(|()| value).map_err(|fault| match fault {
+                Printed::Late => self.fault(Fault::Limit(Limit::Time), "standard output takes nothing", true),
+                Printed::Not(reason) => self.failure(FailureKind::Retry, "stdout", &reason),
+            }),
+            Err(failure) => {
+                parts.log_unprinted(&stdout, &limits);
+                Err(failure)
+            }
+        };
+        match judged {
+            Ok(value) => Ok((value, used)),
+            Err(failure) => {
+                failure.code.clone_into(&mut used.ended);
+                self.keep(&limits, used);
+                Err(failure)
+            }
+        }
     }
 
-    fn judge<R>(&self, ended: Ended<Result<R, Told>>) -> Result<R, Failure> {
-        let Ended { result, note, sent, stderr } = ended;
+    fn keep(&self, limits: &CallLimits, used: Used) {
+        self.0.runtime.last_calls(&self.0.profile.name).add(limits, used);
+    }
+
+    fn judge<R>(&self, ended: Ended<Result<R, Told>>, limits: &CallLimits) -> Result<R, Failure> {
+        let Ended { result, note, sent, stderr, .. } = ended;
         match (result, note) {
             // It got by without what it may not do.
             (Ok(Ok(value)), note) => {
                 if let Some(note) = note {
-                    tracing::warn!(sender = %self.0.profile.name, note = %self.noted(&note, sent).message, "a plugin was refused something");
+                    tracing::warn!(sender = %self.0.profile.name, note = %self.noted(&note, limits, sent).message, "a plugin was refused something");
                 }
                 Ok(value)
             }
-            (Err((Fault::Trap, _)), Some(note)) => Err(self.noted(&note, sent)),
+            (Err(Broken::Trap(_)), Some(note)) => Err(self.noted(&note, limits, sent)),
+            // An answer is its destination's doing: what the plugin makes of it stays, with the reason beside it.
+            (Ok(Err(told)), Some(Note::Limit(limit @ (Limit::AnswerSize | Limit::AnswerTime)))) => {
+                let (failure, reason) = (self.told(told), limits.passed(limit, &self.0.profile.name));
+                Err(Failure { message: format!("{} ({}: {reason})", failure.message, limit.code()), ..failure })
+            }
             // What it did before stays true.
             (Ok(Err(told)), Some(note)) => {
                 let Failure { progress, maybe_delivered, .. } = self.told(told);
-                let noted = self.noted(&note, sent);
+                let noted = self.noted(&note, limits, sent);
                 Err(Failure { progress, maybe_delivered: maybe_delivered || noted.maybe_delivered, ..noted })
             }
             (Ok(Err(told)), None) => Err(self.told(told)),
             // Whoever was asked did not answer in time: that is not the plugin's doing, and it may have arrived.
-            (Err((Fault::Timeout, said)), _) if sent => {
-                let code = Fault::Timeout.code();
+            (Err(Broken::Limit(Limit::Time)), _) if sent => {
+                let (code, said) = (Limit::Time.code(), limits.passed(Limit::Time, &self.0.profile.name));
                 let failure = self.failure(FailureKind::Retry, code, &format!("{code}: {said}"));
                 Err(Failure { maybe_delivered: true, ..failure })
             }
-            (Err((fault, said)), _) => {
-                let words = last_words(&stderr).filter(|_| fault == Fault::Trap);
+            (Err(broken), _) => {
+                let said = broken.said(limits, &self.0.profile.name);
+                let words = last_words(&stderr.lines).filter(|_| matches!(broken, Broken::Trap(_)));
                 let said = words.map_or_else(|| said.clone(), |words| format!("{said}; it said: {words}"));
-                Err(self.fault(fault, &said, sent))
+                Err(self.fault(broken.fault(), &said, sent))
             }
         }
     }
@@ -164,12 +211,12 @@ impl Started {
             code: text::line(&self.0.profile.secrets.redact(&told.code), limits::PLUGIN_WORD_CHARS),
             after: told.after.map(|after| after.clamp(AFTER.0, AFTER.1)),
             maybe_delivered: told.maybe_delivered,
-            progress: told.progress.filter(|progress| progress.len() <= limits::PLUGIN_RECEIPT_BYTES),
+            progress: told.progress.filter(|progress| progress.len() <= self.0.profile.limits.receipt_bytes),
             fault: None,
         }
     }
 
-    fn noted(&self, note: &Note, sent: bool) -> Failure {
+    fn noted(&self, note: &Note, limits: &CallLimits, sent: bool) -> Failure {
         let name = &self.0.profile.name;
         match note {
             Note::Origin(origin) => {
@@ -189,9 +236,24 @@ impl Started {
                 self.failure(FailureKind::Misconfigured, "no-smtp", &said)
             }
             Note::Secret(why) => self.failure(FailureKind::Misconfigured, "secret", why),
-            Note::Requests(max) => self.fault(Fault::Requests, &format!("it made more than {max} requests"), sent),
+            Note::Url(reason) => self.failure(
+                FailureKind::Misconfigured,
+                "forbidden-url",
+                &format!("it made a request whose URL is not allowed: {reason}"),
+            ),
+            Note::Method(method) => self.failure(
+                FailureKind::Misconfigured,
+                "forbidden-method",
+                &format!("it made a {method} request, which no plugin may"),
+            ),
+            Note::Limit(limit) => self.past(*limit, limits, sent),
             Note::Offline => self.fault(Fault::Offline, "it used the network where it has none", sent),
         }
+    }
+
+    /// It went past a limit.
+    fn past(&self, limit: Limit, limits: &CallLimits, maybe_delivered: bool) -> Failure {
+        self.fault(Fault::Limit(limit), &limits.passed(limit, &self.0.profile.name), maybe_delivered)
     }
 
     fn wrap(&self, said: &str) -> String {
@@ -225,28 +287,37 @@ enum Printed {
 }
 
 impl Parts {
-    fn log(&self, lines: &[String]) {
-        for line in lines {
+    fn log(&self, written: &Lines, limits: &CallLimits) {
+        for line in &written.lines {
             let line = self.profile.secrets.redact(line);
             tracing::info!(sender = %self.profile.name, plugin = %self.profile.plugin, line, "plugin output");
+        }
+        if let Some(limit) = written.cut {
+            let limit = limits.passed(limit, &self.profile.name);
+            tracing::info!(sender = %self.profile.name, plugin = %self.profile.plugin, limit, "plugin output was cut");
         }
     }
 
     /// What a failed call wrote may say why; what it wanted printed is not printed by halves.
-    fn log_unprinted(&self, stdout: &Capture) {
+    fn log_unprinted(&self, stdout: &Capture, limits: &CallLimits) {
         if !self.profile.prints {
-            self.log(&log_lines(&stdout.take()));
+            self.log(&stdout.lines(limits.of().log_lines), limits);
         }
     }
 
     /// Prints what the guest left for standard output, or logs it; within what is left of the call's time.
-    async fn print(&self, stdout: &Capture, deadline: tokio::time::Instant) -> Result<(), Printed> {
-        let bytes = stdout.take();
-        if bytes.is_empty() {
+    async fn print(
+        &self,
+        stdout: &Capture,
+        deadline: tokio::time::Instant,
+        limits: &CallLimits,
+    ) -> Result<(), Printed> {
+        if !self.profile.prints {
+            self.log(&stdout.lines(limits.of().log_lines), limits);
             return Ok(());
         }
-        if !self.profile.prints {
-            self.log(&log_lines(&bytes));
+        let bytes = stdout.take();
+        if bytes.is_empty() {
             return Ok(());
         }
         match tokio::time::timeout_at(deadline, self.runtime.printer.print(&bytes)).await {

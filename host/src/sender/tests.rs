@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::{Fault, Host, HostLimits, HostOptions, LoadError, Sender, StartError, Started};
-use crate::config::{self, Plugin, SecretSource, SecretValue, SenderSecret, Values};
+use super::{Fault, Host, HostOptions, Limit, LoadError, Sender, StartError, Started};
+use crate::config::{self, Plugin, PluginLimits, SecretSource, SecretValue, SenderSecret, Values};
 use crate::message::{Group, GroupId, Labels, Notification, Reason};
 use guests::{Guest, data, words};
 
@@ -37,19 +37,17 @@ impl Write for Shared {
     }
 }
 
-fn limits() -> HostLimits {
-    let mut limits = HostLimits { send_cpu: Duration::from_millis(50), ..HostLimits::default() };
-    limits.offline.cpu = Duration::from_millis(50);
+fn limits() -> PluginLimits {
+    let short = Duration::from_millis(50);
     // What is compiled here is not optimised for tests; only computing time is measured, so waiting may be long.
-    limits.offline.timeout = Duration::from_secs(60);
-    limits
+    PluginLimits { send_cpu: short, offline_cpu: short, offline_timeout: Duration::from_secs(60), ..Default::default() }
 }
 
 fn host_printing(stdout: Shared) -> Host {
     static CACHE: LazyLock<PathBuf> = LazyLock::new(|| std::env::temp_dir().join("mag-test-plugins"));
     let cache_dir = Some(CACHE.clone());
     let stdout = Box::new(stdout);
-    Host::new(HostOptions { cache_dir, stdout, stdout_is_terminal: false, limits: limits(), double: None }).unwrap()
+    Host::new(HostOptions { cache_dir, stdout, stdout_is_terminal: false, double: None }).unwrap()
 }
 
 fn host() -> Host {
@@ -72,6 +70,7 @@ fn sender(plugin: Plugin) -> config::Sender {
         allow: Vec::new(),
         allow_private: false,
         smtp: None,
+        limits: limits(),
         place: "mag.toml:1:1".to_owned(),
     }
 }
@@ -168,30 +167,32 @@ fn a_trap_is_a_fault_of_the_plugin() {
 #[test]
 fn an_endless_loop_ends_by_its_computing_time() {
     let (found, message) = fault(&Guest::sending("(loop (br 0)) unreachable"));
-    assert_eq!(found, Some(Fault::Cpu), "{message}");
-    assert!(message.ends_with("cpu: it computed for too long"), "{message}");
+    assert_eq!(found, Some(Fault::Limit(Limit::Cpu)), "{message}");
+    let said = "cpu: it computed for more than 50ms; `limits.cpu` of [senders.team] raises that";
+    assert!(message.ends_with(said), "{message}");
 }
 
 #[test]
-fn endless_recursion_is_a_trap() {
+fn endless_recursion_ends_at_its_stack() {
     let rest = "(func $f (call $f))".to_owned();
     let guest = Guest { rest, ..Guest::sending("call $f unreachable") };
-    assert_eq!(fault(&guest).0, Some(Fault::Trap));
+    assert_eq!(fault(&guest).0, Some(Fault::Limit(Limit::Stack)));
 }
 
 #[test]
 fn a_guest_that_eats_memory_is_stopped_at_its_bound() {
     let eat = "(loop (br_if 0 (i32.ne (memory.grow (i32.const 64)) (i32.const -1)))) unreachable";
     let (found, message) = fault(&Guest::sending(eat));
-    assert_eq!(found, Some(Fault::Memory), "{message}");
-    assert!(message.ends_with("memory: it wanted more than 128 MiB of memory"), "{message}");
+    assert_eq!(found, Some(Fault::Limit(Limit::Memory)), "{message}");
+    let said = "memory: it wanted more than 128 MiB of memory; `limits.memory` of [senders.team] raises that";
+    assert!(message.ends_with(said), "{message}");
 }
 
 #[test]
 fn a_guest_that_eats_tables_is_stopped_at_its_bound() {
     let rest = "(table $t 1 funcref)".to_owned();
     let eat = "(loop (br_if 0 (i32.ne (table.grow $t (ref.null func) (i32.const 9999)) (i32.const -1)))) unreachable";
-    assert_eq!(fault(&Guest { rest, ..Guest::sending(eat) }).0, Some(Fault::Memory));
+    assert_eq!(fault(&Guest { rest, ..Guest::sending(eat) }).0, Some(Fault::Limit(Limit::Tables)));
 }
 
 #[test]
@@ -201,21 +202,21 @@ fn a_result_that_points_outside_its_memory_is_a_trap() {
 
 #[tokio::test]
 async fn a_call_ends_at_its_timeout() {
-    let mut options = HostOptions::new(None);
-    options.limits = HostLimits { send_cpu: Duration::from_secs(3600), ..limits() };
-    let host = Host::new(options).unwrap();
+    let host = Host::new(HostOptions::new(None)).unwrap();
     let (_dir, mut sender) = from_bytes(&Guest::sending("(loop (br 0)) unreachable").build());
     sender.timeout = Duration::from_millis(100);
+    sender.limits.send_cpu = Duration::from_secs(3600);
     let started = load(&host, &sender).unwrap().start().await.unwrap();
     let failure = started.send(&[], &notification()).await.unwrap_err();
-    assert_eq!((failure.fault, failure.maybe_delivered), (Some(Fault::Timeout), false));
+    assert_eq!((failure.fault, failure.maybe_delivered), (Some(Fault::Limit(Limit::Time)), false));
 }
 
 #[tokio::test]
 async fn a_start_function_that_hangs_is_stopped_before_anything_runs() {
     let rest = "(func $s (loop (br 0))) (start $s)".to_owned();
     let error = try_start(&host(), &Guest { rest, ..Guest::default() }).await.unwrap_err();
-    assert!(error.to_string().ends_with("cpu: it computed for too long"), "{error}");
+    let said = "cpu: it computed for more than 50ms; `limits.offline_cpu` of [senders.team] raises that";
+    assert!(error.to_string().ends_with(said), "{error}");
 }
 
 #[tokio::test]
@@ -225,8 +226,9 @@ async fn a_state_that_is_too_long_is_a_fault() {
         format!("{} (func $s (drop (memory.grow (i32.const 2)))) (start $s)", data(2056, &words(&[8192, 65_537])));
     let guest = Guest { prepare: "i32.const 2048".to_owned(), rest, ..Guest::default() };
     let failure = start(&host(), &guest).await.prepare().await.unwrap_err();
-    assert_eq!(failure.fault, Some(Fault::InvalidOutput));
-    assert!(failure.message.ends_with("its state has 65537 bytes, more than 65536"), "{failure}");
+    assert_eq!(failure.fault, Some(Fault::Limit(Limit::State)));
+    let said = "state: its state has more than 64 KiB; `limits.state` of [senders.team] raises that";
+    assert!(failure.message.ends_with(said), "{failure}");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ pub(super) const SECTIONS: &[Section] = &[
     section("route", ROUTE),
     section("child", CHILD),
     section("sender", SENDER),
+    section("sender_limits", SENDER_LIMITS),
     section("smtp", SMTP),
     Section { name: "sender_secret", keys: SENDER_SECRET, one_of: SECRET_SOURCES },
     Section { name: "secret", keys: SECRET, one_of: SECRET_SOURCES },
@@ -130,6 +131,38 @@ const SENDER: &[Key] = &[
     key("allow_private", Truth, "Whether it may reach private addresses behind names that were not typed here")
         .or("false"),
     key("smtp", One("smtp"), "The server for a plugin that sends mail"),
+    key("limits", One("sender_limits"), "How far one call of the plugin may go"),
+];
+
+const SENDER_LIMITS: &[Key] = &[
+    key("offline_timeout", Duration, "describe and validate, which have no network: each in all, 10ms to 10s")
+        .or(r#""1s""#),
+    key("offline_cpu", Duration, "Of it, computing, 10ms to 10s").or(r#""1s""#),
+    key("prepare_timeout", Duration, "One prepare in all, 10ms to 10m").or(r#""60s""#),
+    key("prepare_cpu", Duration, "Of it, computing, 10ms to 10m").or(r#""5s""#),
+    key("cpu", Duration, "Computing in one send, 10ms to 60s; in all it has the sender's timeout").or(r#""2s""#),
+    key("memory", Size, "Memory of one call, 1MiB to 1GiB").or(r#""128MiB""#),
+    key("tables", Count(1), "Elements of its tables, 1 to 1000000").or("200000"),
+    key("instances", Count(1), "Core modules inside the component, 1 to 256").or("64"),
+    key("resources", Count(16), "Requests, bodies and streams that it holds at a time, 16 to 4096").or("256"),
+    key("transfer", Size, "What one step moves out of the plugin, 64KiB to 64MiB").or(r#""4MiB""#),
+    key("requests", Count(0), "HTTP requests and mails of one send, 0 to 256").or("8"),
+    key("prepare_requests", Count(0), "HTTP requests of one prepare, 0 to 1024").or("64"),
+    key("requests_at_once", Count(1), "Of them under way at a time, 1 to 64").or("8"),
+    key("headers", Count(1), "Header fields of one request, 1 to 256").or("64"),
+    key("header_size", Size, "Their names and values, 1KiB to 256KiB").or(r#""32KiB""#),
+    key("request_size", Size, "The body of one request, 1KiB to 16MiB").or(r#""1MiB""#),
+    key(
+        "answer_timeout",
+        Duration,
+        "From a request to the end of its answer, 1ms to 10m; without it, what the call has",
+    ),
+    key("answer_size", Size, "The body of one answer in a send, 1KiB to 16MiB").or(r#""256KiB""#),
+    key("prepare_answer_size", Size, "The body of one answer in a prepare, 1KiB to 64MiB").or(r#""4MiB""#),
+    key("log_size", Size, "What one call may write into the log, 1KiB to 1MiB; the rest is cut").or(r#""16KiB""#),
+    key("log_lines", Count(1), "Lines of it, 1 to 10000").or("200"),
+    key("state", Size, "What prepare may give back, 1B to 1MiB").or(r#""64KiB""#),
+    key("receipt", Size, "What a notification may leave behind, 1B to 64KiB").or(r#""4KiB""#),
 ];
 
 const SMTP: &[Key] = &[

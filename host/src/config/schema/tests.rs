@@ -7,7 +7,7 @@ use super::*;
 use crate::config::{Config, Source, typed};
 
 /// Sections of a file, each with a header that makes a good one of it.
-const HEADERS: [(&str, &str); 15] = [
+const HEADERS: [(&str, &str); 16] = [
     ("listen", "[[listen]]\naddress = \"127.0.0.1:3050\"\n"),
     ("tls", "[[listen]]\naddress = \"127.0.0.1:3050\"\n[listen.tls]\ncert = \"c\"\nkey = \"k\"\n"),
     ("store", "[store]\n"),
@@ -19,6 +19,7 @@ const HEADERS: [(&str, &str); 15] = [
         "smtp",
         "[senders.a]\nplugin = \"email\"\nsecrets.smtp_password = { env = \"X\" }\n[senders.a.smtp]\nurl = \"smtp://h\"\n",
     ),
+    ("sender_limits", "[senders.a]\nplugin = \"console\"\n[senders.a.limits]\n"),
     ("secret", SECRET),
     ("sender_secret", "[senders.a]\nplugin = \"console\"\n[senders.a.secrets.s]\nenv = \"X\"\n"),
     ("monitor", MONITOR),
@@ -65,6 +66,7 @@ fn the_readers_take_the_keys_that_the_schema_has_and_no_others() {
         let parts: Vec<&str> = header.trim_matches(['[', ']']).split('.').collect();
         let section = match parts.as_slice() {
             ["senders", _] => "sender",
+            ["senders", _, "limits"] => "sender_limits",
             ["monitors", _] => "monitor",
             ["route", "routes"] => "child",
             ["senders", _, "secrets", _] => "sender_secret",

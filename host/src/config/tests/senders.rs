@@ -303,3 +303,48 @@ fn mistakes_in_how_a_sender_deals_with_trouble() {
                        ^"#]],
     );
 }
+
+#[test]
+fn each_limit_of_a_plugin_takes_its_bounds_and_nothing_beyond() {
+    let read = |key: &str, value: &str| {
+        let text = format!("[senders.a]\nplugin = \"console\"\n[senders.a.limits]\n{key} = {value}\n");
+        Config::load(&source(&text), &env(&[]))
+    };
+    let bounds = [
+        ("offline_timeout", ["\"10ms\"", "\"10s\"", "\"9ms\"", "\"11s\""]),
+        ("offline_cpu", ["\"10ms\"", "\"10s\"", "\"9ms\"", "\"11s\""]),
+        ("prepare_timeout", ["\"10ms\"", "\"10m\"", "\"9ms\"", "\"601s\""]),
+        ("prepare_cpu", ["\"10ms\"", "\"10m\"", "\"9ms\"", "\"601s\""]),
+        ("cpu", ["\"10ms\"", "\"60s\"", "\"9ms\"", "\"61s\""]),
+        ("memory", ["\"1MiB\"", "\"1GiB\"", "\"1023KiB\"", "\"1025MiB\""]),
+        ("tables", ["1", "1000000", "0", "1000001"]),
+        ("instances", ["1", "256", "0", "257"]),
+        ("resources", ["16", "4096", "15", "4097"]),
+        ("transfer", ["\"64KiB\"", "\"64MiB\"", "\"63KiB\"", "\"65MiB\""]),
+        ("requests", ["0", "256", "-1", "257"]),
+        ("prepare_requests", ["0", "1024", "-1", "1025"]),
+        ("requests_at_once", ["1", "64", "0", "65"]),
+        ("headers", ["1", "256", "0", "257"]),
+        ("header_size", ["\"1KiB\"", "\"256KiB\"", "\"1023B\"", "\"257KiB\""]),
+        ("request_size", ["\"1KiB\"", "\"16MiB\"", "\"1023B\"", "\"17MiB\""]),
+        ("answer_timeout", ["\"1ms\"", "\"10m\"", "\"0ms\"", "\"601s\""]),
+        ("answer_size", ["\"1KiB\"", "\"16MiB\"", "\"1023B\"", "\"17MiB\""]),
+        ("prepare_answer_size", ["\"1KiB\"", "\"64MiB\"", "\"1023B\"", "\"65MiB\""]),
+        ("log_size", ["\"1KiB\"", "\"1MiB\"", "\"1023B\"", "\"2MiB\""]),
+        ("log_lines", ["1", "10000", "0", "10001"]),
+        ("state", ["\"1B\"", "\"1MiB\"", "\"0B\"", "\"2MiB\""]),
+        ("receipt", ["\"1B\"", "\"64KiB\"", "\"0B\"", "\"65KiB\""]),
+    ];
+    for (key, [least, most, below, above]) in bounds {
+        for good in [least, most] {
+            let read = read(key, good).unwrap_or_else(|said| panic!("{key} = {good}: {said}"));
+            assert_ne!(read.senders[0].limits, PluginLimits::default(), "{key} = {good} changes nothing");
+        }
+        for wrong in [below, above] {
+            let said = read(key, wrong).expect_err(key).to_string();
+            assert!(said.contains(":4:") && said.contains(&format!("`{key}`: expected ")), "{key} = {wrong}: {said}");
+        }
+    }
+    let keys = schema()["$defs"]["sender_limits"]["properties"].as_object().expect("keys").len();
+    assert_eq!(keys, bounds.len(), "a limit is missing in this list");
+}

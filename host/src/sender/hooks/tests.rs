@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use wasmtime_wasi_http::{Error, WasiBody, WasiHttpHooks};
 
 use super::{Hooks, Note, Reach};
+use crate::config::PluginLimits;
 use crate::egress::{Client, Grants, Origin};
-use crate::limits;
-use crate::sender::call::CallLimits;
+use crate::sender::limit::{CallLimits, Calling, Limit};
 use crate::sender::secrets::tests::declared;
 use crate::sender::secrets::{Secrets, Wire};
 
@@ -35,8 +35,12 @@ fn reach(granted: &[&str], secrets: Arc<Secrets>) -> Arc<Reach> {
     Arc::new(Reach { client: Client::new(grants), wire: Wire::new(secrets, &[]), mailer: None })
 }
 
+fn call_limits(call: Calling) -> CallLimits {
+    CallLimits::new(call, PluginLimits::default(), Duration::from_secs(10))
+}
+
 fn hooks(reach: Arc<Reach>) -> Hooks {
-    Hooks::new(Some(reach), CallLimits::send(Duration::from_secs(10)), Some("n1".into()))
+    Hooks::new(Some(reach), call_limits(Calling::Send), Some("n1".into()))
 }
 
 fn request(url: &str, body: Bytes) -> http::Request<WasiBody> {
@@ -144,7 +148,7 @@ async fn a_forbidden_origin_sees_no_connection() {
 
 #[tokio::test]
 async fn a_call_without_network_has_none() {
-    let mut hooks = Hooks::new(None, CallLimits::offline(), None);
+    let mut hooks = Hooks::new(None, call_limits(Calling::Validate), None);
     let error = send(&mut hooks, request("https://example.org", Bytes::new())).await.unwrap_err();
     assert!(matches!(error, Error::HttpRequestDenied), "{error}");
     assert_eq!(hooks.record().note(), Some(Note::Offline));
@@ -153,7 +157,7 @@ async fn a_call_without_network_has_none() {
 #[tokio::test]
 async fn requests_beyond_the_bound_are_refused() {
     let mut hooks = hooks(reach(&[], secrets()));
-    for _ in 0..limits::PLUGIN_SEND_REQUESTS {
+    for _ in 0..PluginLimits::default().send_requests {
         send(&mut hooks, request("https://a.example", Bytes::new())).await.unwrap_err();
     }
     assert_eq!(hooks.record().note(), Some(Note::Origin("https://a.example".to_owned())), "the first note stays");
@@ -165,17 +169,84 @@ async fn requests_beyond_the_bound_are_refused() {
 async fn requests_that_are_too_large_are_refused() {
     let (origin, _got) = echo().await;
     let mut hooks = hooks(reach(&[&origin], secrets()));
-    let large = Bytes::from(vec![b'x'; limits::PLUGIN_REQUEST_BYTES + 1]);
+    let large = Bytes::from(vec![b'x'; PluginLimits::default().request_bytes + 1]);
     let error = send(&mut hooks, request(&origin, large)).await.unwrap_err();
     assert!(matches!(error, Error::HttpRequestBodySize(_)), "{error}");
+    assert_eq!(hooks.record().note(), Some(Note::Limit(Limit::RequestSize)));
 
     let mut many = request(&origin, Bytes::new());
-    for n in 0..=limits::PLUGIN_HEADER_FIELDS {
+    for n in 0..=PluginLimits::default().header_fields {
         many.headers_mut().append("x-n", n.into());
     }
     let error = send(&mut hooks, many).await.unwrap_err();
     assert!(matches!(error, Error::HttpRequestHeaderSectionSize(_)), "{error}");
     assert!(!hooks.record().sent());
+}
+
+/// Takes connections and says nothing.
+async fn silent() -> (String, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let open = tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            open.push(stream);
+        }
+    });
+    (origin, open)
+}
+
+#[tokio::test]
+async fn only_so_many_requests_are_under_way_at_a_time_and_each_that_ends_makes_room() {
+    let (origin, _open) = silent().await;
+    let of = PluginLimits { requests_at_once: 2, ..Default::default() };
+    let mut hooks = Hooks::new(
+        Some(reach(&[&origin], secrets())),
+        CallLimits::new(Calling::Send, of, Duration::from_secs(10)),
+        None,
+    );
+    let ask = |hooks: &mut Hooks| {
+        Pin::from(hooks.send_request(request(&origin, Bytes::new()), None, Box::new(async { Ok(()) })))
+    };
+    let (first, second) = (ask(&mut hooks), ask(&mut hooks));
+    let error = ask(&mut hooks).await.err().expect("the third is refused");
+    assert!(matches!(error, Error::ConnectionLimitReached), "{error}");
+    assert_eq!(hooks.record().note(), Some(Note::Limit(Limit::AtOnce)));
+    drop(first);
+    let third = ask(&mut hooks);
+    let waits = tokio::time::timeout(Duration::from_millis(50), third).await;
+    assert!(waits.is_err(), "it went out and waits for its answer");
+    drop(second);
+}
+
+#[tokio::test]
+async fn an_answer_that_takes_too_long_is_given_up_and_named() {
+    let (origin, _open) = silent().await;
+    let of = PluginLimits { answer_timeout: Some(Duration::from_millis(50)), ..Default::default() };
+    let mut hooks = Hooks::new(
+        Some(reach(&[&origin], secrets())),
+        CallLimits::new(Calling::Send, of, Duration::from_secs(60)),
+        None,
+    );
+    let error = send(&mut hooks, request(&origin, Bytes::new())).await.unwrap_err();
+    assert!(matches!(error, Error::ConnectionReadTimeout), "{error}");
+    assert_eq!(hooks.record().note(), Some(Note::Limit(Limit::AnswerTime)));
+    assert!(hooks.record().sent(), "it may have arrived");
+}
+
+#[tokio::test]
+async fn a_method_that_goes_past_the_checks_is_refused_before_anything_is_connected() {
+    let canary = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", canary.local_addr().unwrap());
+    for method in [http::Method::CONNECT, http::Method::TRACE] {
+        let mut hooks = hooks(reach(&[&origin], secrets()));
+        let mut request = request(&origin, Bytes::new());
+        *request.method_mut() = method.clone();
+        let error = send(&mut hooks, request).await.unwrap_err();
+        assert!(matches!(error, Error::HttpRequestMethodInvalid), "{error}");
+        assert_eq!(hooks.record().note(), Some(Note::Method(method.to_string())));
+    }
+    assert!(tokio::time::timeout(Duration::from_millis(20), canary.accept()).await.is_err());
 }
 
 #[tokio::test]

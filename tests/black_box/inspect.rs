@@ -1,0 +1,98 @@
+//! `mag sender inspect`: what a plugin is and asks for, without running it, and what its calls used where it runs.
+
+use super::support::{Home, Receiver, binary, classic};
+
+#[track_caller]
+fn component(name: &str) -> Vec<u8> {
+    let target = binary().ancestors().nth(2).expect("a target folder").to_owned();
+    let path = target.join("guests/wasm32-wasip2/guest").join(format!("mag_plugin_{name}.wasm"));
+    std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()))
+}
+
+#[test]
+fn a_file_says_what_it_is_and_what_it_needs_without_any_config() {
+    let home = Home::with("").file("own.wasm", &component("slack"));
+    let ended = home.runs(&["sender", "inspect", "./own.wasm"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for said in [
+        "plugin      slack ",
+        "(./own.wasm)",
+        "sha256 ",
+        "mag:sender/sender@1.0.0",
+        "wasi:http/",
+        "token (needed",
+        "limits.memory",
+    ] {
+        assert!(ended.stdout.contains(said), "no {said}: {}", ended.stdout);
+    }
+    assert!(ended.stdout.contains("128 MiB") && ended.stdout.contains("config/"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_sender_of_the_config_says_what_it_asks_for_and_which_line_would_grant_it() {
+    let config = "[route]\nsenders = [\"own\"]\n[senders.own]\nplugin = \"./own.wasm\"\nconfig = { channel = \"#ops\" }\n\
+                  secrets.token = { env = \"NOT_THERE\" }\n";
+    let home = Home::with(config).file("own.wasm", &component("slack"));
+    let ended = home.runs(&["sender", "inspect", "own"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let refused = "refused: add allow = [\"https://slack.com\"] to [senders.own]";
+    assert!(
+        ended.stdout.contains("asks for    https://slack.com ") && ended.stdout.contains(refused),
+        "{}",
+        ended.stdout
+    );
+    home.runs(&["sender", "inspect", "nobody"]).must_fail_with(2, &["no sender nobody", "own", "./my.wasm"]);
+    home.runs(&["sender", "inspect", "./away.wasm"]).must_fail_with(1, &["./away.wasm", "cannot read it"]);
+}
+
+#[test]
+fn a_running_sender_says_what_its_last_calls_used_of_each_limit() {
+    let receiver = Receiver::start();
+    let url = receiver.url("/");
+    let mag = Home::with(&format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[route]\nmax_messages = 1\nsenders = [\"hook\"]\n\
+         [senders.hook]\nplugin = \"webhook\"\nconfig = {{ url = \"{url}\" }}\nlimits = {{ memory = \"64MiB\" }}\n"
+    ))
+    .start();
+    mag.says("sender hook: ready");
+    mag.takes(&classic(&["a"]));
+    receiver.request(1);
+    let admin = mag.admin().address();
+    let inspect = |more: &[&str]| {
+        let arguments = [&["sender", "inspect", "hook", "--admin", &admin], more].concat();
+        let ended = mag.home().runs(&arguments);
+        assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:#?}");
+        ended.stdout
+    };
+    // The call is written down a moment after its request has arrived.
+    let sent = || {
+        let said: serde_json::Value = serde_json::from_str(&inspect(&["--json"])).expect("JSON");
+        let calls = said["usage"]["calls"].as_array().expect("calls").clone();
+        Ok(calls.iter().any(|call| call["call"] == "send").then_some(said))
+    };
+    let said = mag_testkit::wait_for("the send to be written down", std::time::Duration::from_secs(60), sent)
+        .expect("it sends");
+    let limit = |name: &str| {
+        said["limits"].as_array().expect("limits").iter().find(|limit| limit["limit"] == name).expect(name).clone()
+    };
+    let (requests, memory) = (limit("too-many-requests"), limit("memory"));
+    assert_eq!(
+        (&requests["key"], &requests["allowed"], &requests["most"]),
+        (&"limits.requests".into(), &"8".into(), &"1".into())
+    );
+    assert_eq!(memory["allowed"], "64 MiB");
+    assert!(memory["most"].as_str().is_some_and(|most| most.ends_with("iB")), "{memory}");
+    let screen = inspect(&[]);
+    assert!(screen.contains("most of ") && screen.contains("limits.request_size"), "{screen}");
+    mag.stops();
+}
+
+#[test]
+fn mag_check_says_what_each_sender_asks_for_why_and_what_it_may_reach_beyond_that() {
+    let config = "[route]\nsenders = [\"hook\"]\n[senders.hook]\nplugin = \"webhook\"\nallow = [\"https://b.example\"]\n\
+                  config = { url = \"https://a.example/hook\" }\n";
+    let said = "sender hook: asks for https://a.example (POST, the webhook's url): granted\n\
+                sender hook: may reach https://b.example, which it does not ask for\n\
+                1 senders, 1 routes: ok";
+    Home::with(config).runs(&["check"]).must_be(0, said, "");
+}

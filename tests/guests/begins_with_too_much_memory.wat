@@ -1,0 +1,4 @@
+;; Wants 512 MiB before it runs.
+;; in: start
+;; fails: memory
+;; memory: 8192

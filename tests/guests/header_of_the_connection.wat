@@ -1,0 +1,20 @@
+;; Header fields that belong to the connection: another host, a tunnel, another framing.
+;; in: send
+;; fails: refused
+(data (i32.const 4096) "host")
+(data (i32.const 4112) "upgrade")
+(data (i32.const 4128) "connection")
+(data (i32.const 4144) "transfer-encoding")
+(data (i32.const 4176) "proxy-authorization")
+(func $must_refuse (param $fields i32) (param $name i32) (param $len i32)
+    (call $append (local.get $fields) (local.get $name) (local.get $len) (i32.const 4096) (i32.const 4) (i32.const 512))
+    (if (i32.eqz (i32.load8_u (i32.const 512))) (then unreachable)))
+(func $send (param i32) (result i32)
+    (local $fields i32)
+    (local.set $fields (call $fields))
+    (call $must_refuse (local.get $fields) (i32.const 4096) (i32.const 4))
+    (call $must_refuse (local.get $fields) (i32.const 4112) (i32.const 7))
+    (call $must_refuse (local.get $fields) (i32.const 4128) (i32.const 10))
+    (call $must_refuse (local.get $fields) (i32.const 4144) (i32.const 17))
+    (call $must_refuse (local.get $fields) (i32.const 4176) (i32.const 19))
+    (call $refused))

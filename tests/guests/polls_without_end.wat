@@ -1,0 +1,17 @@
+;; Looks again and again at two hundred things that are ready: work for the host alone.
+;; in: send
+;; fails: cpu
+(func $send (param i32) (result i32)
+    (local $at i32) (local $end i32) (local $pollable i32)
+    (local.set $pollable (call $sleep (i64.const 0)))
+    (local.set $at (call $bump (i32.const 4) (i32.const 800)))
+    (local.set $end (i32.add (local.get $at) (i32.const 800)))
+    (loop
+        (local.set $end (i32.sub (local.get $end) (i32.const 4)))
+        (i32.store (local.get $end) (local.get $pollable))
+        (br_if 0 (i32.gt_u (local.get $end) (local.get $at))))
+    (loop
+        (global.set $heap (i32.const 1048576))
+        (call $poll (local.get $at) (i32.const 200) (i32.const 512))
+        (br 0))
+    unreachable)
