@@ -106,6 +106,7 @@ pub(super) struct Spares {
 struct Kept {
     buffers: Vec<Buffer>,
     /// The one that was used last is at the end: it is the next, so that few are filled when few are needed.
+    #[expect(clippy::vec_box, reason = "they come and go boxed")]
     mergers: Vec<Box<Merger>>,
 }
 
