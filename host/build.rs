@@ -88,7 +88,7 @@ fn kits(sdk: &Path) -> Result<String, String> {
     let mut source = String::new();
     for (name, about, folder, inside) in [
         ("KITS", "What is each language's own: LANGUAGE/PATH.", "kits", ""),
-        ("WIT", "The contract.", "wit", ""),
+        ("WIT", "The contract.", "wit/1.0.0", ""),
         ("SDK", "The SDK for Rust.", "src", "src/"),
     ] {
         let mut files = Vec::new();

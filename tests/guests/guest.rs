@@ -153,7 +153,7 @@ impl Guest {
 
     /// The component.
     pub(super) fn component(&self, receiver: &str, canary: &str) -> Vec<u8> {
-        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-sdk/wit");
+        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-sdk/wit/1.0.0");
         let mut resolve = Resolve::default();
         resolve.push_dir(&wit).expect("the contract");
         let package = resolve.push_str("guest.wit", WORLD).expect("the world");

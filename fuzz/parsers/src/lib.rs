@@ -3,6 +3,8 @@
 //! The parsers stand in `host/src`; their files here are links, so that what is fuzzed and tested is what runs, without
 //! the minutes that the rest of the daemon takes to build. Nothing here may make a parser pass that would not pass there.
 
+#![cfg_attr(test, expect(dead_code, reason = "only built for the lints: the daemon's tests use what these do not"))]
+
 pub mod alertmanager;
 pub mod config;
 pub mod ingest;

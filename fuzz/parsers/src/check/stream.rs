@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use super::Verdict;
 use crate::limits;
-use crate::protocol::{Decoder, Last, Spoken, Step, detect};
+use crate::protocol::{Decoder, Last, Raws, Spoken, Step, detect};
 
 /// What a few bytes are inflated to has no end worth waiting for.
 const MOST_TOLD: u64 = 4_000;
@@ -73,7 +73,10 @@ fn transcript(spoken: Option<Spoken>, bytes: &[u8], sizes: [usize; SIZES]) -> Tr
         let mut at = 0;
         loop {
             let front = held.get(at..).unwrap_or_default();
-            let raw = decoder.raw(front).map(|raw| raw.used);
+            let mut raws = Raws::new();
+            raws.want(1);
+            decoder.raws(front, &mut raws);
+            let raw = raws.all().first().map(|raw| raw.used);
             let (used, step) = decoder.next(front);
             assert!(used <= front.len(), "no more is used than there is");
             assert!(raw.is_none_or(|raw| raw == used), "what is shown and what is taken are the same");

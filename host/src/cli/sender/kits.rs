@@ -54,7 +54,7 @@ impl Lang {
             move |(path, text): &(&str, &str)| KitFile { path: format!("{folder}{path}"), text: (*text).to_owned() }
         };
         let shared: Vec<KitFile> = match self {
-            Self::Rust => SDK.iter().map(under("sdk/")).chain(WIT.iter().map(under("sdk/wit/"))).collect(),
+            Self::Rust => SDK.iter().map(under("sdk/")).chain(WIT.iter().map(under("sdk/wit/1.0.0/"))).collect(),
             Self::Js | Self::Ts | Self::Python | Self::C => WIT.iter().map(under("wit/")).collect(),
         };
         own.chain(shared).collect()
@@ -81,7 +81,7 @@ mod tests {
             for wanted in ["README.md", "conformance.toml", ".gitignore"] {
                 assert!(files.iter().any(|file| file.path == wanted), "{lang:?} has no {wanted}");
             }
-            let wit = |file: &KitFile| file.path.ends_with("wit/sender.wit") && file.text.contains("mag:sender@1.0.0");
+            let wit = |file: &KitFile| file.path.ends_with("/sender.wit") && file.text.contains("mag:sender@1.0.0");
             assert!(files.iter().any(wit), "{lang:?} has no contract");
             let own = files.iter().filter(|file| !file.path.starts_with("sdk/"));
             assert!(own.clone().any(|file| file.text.contains("chat-room")));
