@@ -77,8 +77,8 @@ fn message(notification: &Notification) -> Value {
         "color": colour,
     });
     let text = layout::text(notification, &STYLE, TEXT);
-    let mut body = vec![block(title)];
-    body.extend(text.trim_end().lines().map(|line| block(json!({ "type": "TextRun", "text": line }))));
+    let mut body = vec![block(&title)];
+    body.extend(text.trim_end().lines().map(|line| block(&json!({ "type": "TextRun", "text": line }))));
     let links = layout::addresses(notification);
     let actions: Vec<Value> =
         links.iter().map(|(title, url)| json!({ "type": "Action.OpenUrl", "title": title, "url": url })).collect();
@@ -99,7 +99,7 @@ fn message(notification: &Notification) -> Value {
     })
 }
 
-fn block(run: Value) -> Value {
+fn block(run: &Value) -> Value {
     json!({ "type": "RichTextBlock", "inlines": [run] })
 }
 

@@ -20,7 +20,7 @@ use crate::Config;
 pub enum Preset {
     /// Opsgenie, or the alerts of Jira Service Management; the key is `secrets.key`.
     Opsgenie,
-    /// Splunk On-Call (VictorOps), by its REST endpoint, whose address holds key and routing key.
+    /// Splunk On-Call, once `VictorOps`, by its REST endpoint, whose address holds key and routing key.
     SplunkOnCall,
 }
 
