@@ -150,8 +150,7 @@ pub async fn run(
         stop: stop.clone(),
         counters: Arc::clone(&intake),
     };
-    let rules = Rules::all(&config, &secrets.listen);
-    let listeners = Listeners::serve(service, rules, listeners);
+    let listeners = Listeners::serve(service, Rules::all(&config, &secrets.listen), listeners);
     let mut polling = Monitors::new(batches.downgrade(), clock.clone(), stop.clone());
     monitors.into_iter().for_each(|monitor| polling.start(monitor));
     let for_admin = batches.downgrade();
