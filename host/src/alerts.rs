@@ -51,6 +51,8 @@ impl Default for Bounds {
 pub enum Verdict {
     /// It is new and counts.
     Fires {
+        /// Its row.
+        n: i64,
         /// What it says.
         message: Message,
         /// Since when.
@@ -136,6 +138,12 @@ impl Alerts {
         self.all.values().map(|firing| &firing.alert)
     }
 
+    /// One that fires, by its row.
+    #[must_use]
+    pub fn get(&self, n: i64) -> Option<&Alert> {
+        self.all.get(&n).map(|firing| &firing.alert)
+    }
+
     /// Whether none fires.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -186,7 +194,7 @@ impl Alerts {
         self.next += 1;
         self.insert(Alert { n, message: posted.message, annotations, generator, starts, ends, updated: now }, due);
         self.changed.insert(n);
-        Verdict::Fires { message, starts, replaced }
+        Verdict::Fires { n, message, starts, replaced }
     }
 
     /// The alert with these labels that began then; without a beginning, the last one that began.

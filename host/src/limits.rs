@@ -180,6 +180,8 @@ pub const ALERTS_POSTED: usize = 10_000;
 pub const ALERT_STARTS: usize = 16;
 /// One annotation of an alert; a longer one is cut.
 pub const ANNOTATION_BYTES: usize = LABEL_VALUE_BYTES;
+/// All annotations of an alert, so that a group of the longest text, labels and annotations fits into a notification.
+pub const ANNOTATIONS_BYTES: usize = 64 * 1024;
 /// Answers about alerts that are made at a time; each may be as large as all alerts.
 pub const ALERT_ANSWERS: usize = 2;
 /// Silences that are not over; more are refused.

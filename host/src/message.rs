@@ -417,6 +417,8 @@ pub struct Group {
     pub severity: Option<Severity>,
     /// The labels that all its messages share.
     pub labels: Labels,
+    /// What is said about its alerts, as far as it is the same of all of them.
+    pub annotations: Labels,
     /// Messages in the window that closed.
     pub count: u64,
     /// Messages since the group was first seen, on this route.

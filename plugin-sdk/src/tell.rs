@@ -81,6 +81,15 @@ pub fn overflow(group: &Group) -> Option<String> {
     Some(format!("{} {one}", text::thousands(group.count)))
 }
 
+/// What is said about a group's alerts beside its text, if anything: its annotation `description`, else `message`. Not
+/// escaped.
+#[must_use]
+pub fn description(group: &Group) -> Option<&str> {
+    let said = |name: &str| group.annotations.iter().find(|said| said.name == name).map(|said| said.value.as_str());
+    let said = said("description").or_else(|| said("message"))?;
+    (!said.is_empty() && said != group.text).then_some(said)
+}
+
 /// ` (3 times)` for a monitor's text that came more than once.
 #[must_use]
 pub fn times(group: &Group) -> String {

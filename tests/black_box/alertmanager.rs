@@ -39,10 +39,12 @@ fn posts(mag: &Mag, alerts: &Value) {
     assert_eq!((reply.status, reply.body.as_str()), (200, ""));
 }
 
+const RUNBOOK: &str = "https://runbooks.example.org/DiskFull";
+
 fn alert(name: &str, host: &str, ends: Option<&str>) -> Value {
     json!({
         "labels": { "alertname": name, "host": host, "severity": "critical" },
-        "annotations": { "summary": format!("{name} on {host}") }, "endsAt": ends,
+        "annotations": { "summary": format!("{name} on {host}"), "runbook_url": RUNBOOK }, "endsAt": ends,
         "startsAt": "2024-05-01T12:00:00Z", "generatorURL": "http://prometheus:9090/graph",
     })
 }
@@ -65,6 +67,8 @@ fn an_alert_is_told_once_and_once_more_when_it_is_over_also_over_a_crash() {
         "kind": "alert", "severity": "critical", "text": "DiskFull on web-1", "count": 1, "total": 1, "state": "firing",
         "resolved": false, "source": "127.0.0.1", "first_seen": "2024-05-01T12:00:00.000Z",
         "labels": { "alertname": "DiskFull", "host": "web-1", "severity": "critical" },
+        "annotations": { "summary": "DiskFull on web-1", "runbook_url": RUNBOOK },
+        "links": [{ "rel": "runbook", "title": "Runbook", "url": RUNBOOK }],
     });
     for (name, value) in known.as_object().expect("an object") {
         assert_eq!(&first[name], value, "{name}");
@@ -84,6 +88,7 @@ fn an_alert_is_told_once_and_once_more_when_it_is_over_also_over_a_crash() {
     assert_eq!((&request["reason"], &request["title"]), (&json!("resolved"), &json!("resolved: DiskFull on web-1")));
     let found = (&over["state"], &over["resolved"], &over["count"], &over["total"]);
     assert_eq!(found, (&json!("resolved"), &json!(true), &json!(0), &json!(1)));
+    assert_eq!(over["annotations"], first["annotations"]);
     assert_eq!(get(&mag, "/api/v2/alerts").as_array().map(Vec::len), Some(1));
     mag.stops();
     assert_eq!(receiver.requests().len(), 3);

@@ -214,6 +214,7 @@ pub(super) fn notification() -> Notification {
             text: "disk full".to_owned(),
             severity: None,
             labels: Labels::default(),
+            annotations: Labels::default(),
             count: 30,
             total: 30,
             first_seen: 1,

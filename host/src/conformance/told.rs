@@ -97,6 +97,7 @@ fn group(now: Millis, n: u32, text: &str) -> Group {
         text: text.to_owned(),
         severity: Some(Severity::Error),
         labels: Labels::new(vec![("host".to_owned(), "db1".to_owned())]),
+        annotations: Labels::default(),
         count: 30,
         total: 1_203,
         first_seen: now.saturating_sub(90_000),

@@ -98,6 +98,7 @@ mod tests {
             text: text.to_owned(),
             severity: None,
             labels: Labels::default(),
+            annotations: Labels::default(),
             count,
             total: count,
             first_seen: 1,

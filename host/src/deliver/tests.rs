@@ -215,6 +215,7 @@ impl Run {
             text: message.text,
             severity: None,
             labels: message.labels,
+            annotations: Labels::default(),
             count,
             total: count,
             first_seen: NOON,

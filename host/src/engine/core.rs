@@ -18,10 +18,11 @@ use crate::route::{Route, Routes};
 use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
 mod alerting;
+mod firing;
 mod numbered;
 mod reroute;
 
-use alerting::Firing;
+use firing::Firing;
 use numbered::Known;
 pub use reroute::Rerouted;
 
@@ -171,7 +172,7 @@ impl Core {
             last_seen: saved.last_seen,
             opened: saved.opened,
             reshaped: false,
-            rare: Rare::new(saved.samples, saved.resolved),
+            rare: Rare::new(saved.samples, saved.resolved, saved.annotations),
         };
         let refused = match route {
             Some(index) => self.windows.restore(key(index, self.routes.get(index)), window).err(),
@@ -263,7 +264,7 @@ impl Core {
 
     /// A window that closes, and behind it that its alerts are over, if they are.
     fn close(
-        &self,
+        &mut self,
         window: Window,
         opened: Millis,
         now: Millis,
@@ -271,7 +272,8 @@ impl Core {
     ) -> impl Iterator<Item = Closed> + use<> {
         let route = self.routes.get(window.route).id.clone();
         let (row, added, resolved) = (window.row, window.unsaved(), window.resolved());
-        let group = window.close(route, opened, now, reason);
+        let mut group = window.close(route, opened, now, reason);
+        self.say(&mut group);
         let over = resolved.map(|at| alerting::over(&group, at));
         std::iter::once(Closed { row, added, group }).chain(over)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Came, Key, Past};
 use crate::limits;
-use crate::message::{DEFAULT_KIND, Group, GroupId, Message, Millis, Reason, RouteIndex, Times};
+use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Millis, Reason, RouteIndex, Times};
 
 /// An open count: from the first message after the last flush until the next flush.
 ///
@@ -45,6 +45,8 @@ pub struct Rare {
     pub samples: Vec<String>,
     /// Since when all its alerts are over: that is told when it was told that they fire.
     pub resolved: Option<Millis>,
+    /// What was said about them.
+    pub annotations: Labels,
     /// The hash of the source that opened it, where that is limited.
     pub(super) source: Option<u64>,
 }
@@ -52,9 +54,9 @@ pub struct Rare {
 impl Rare {
     /// These, if there is anything.
     #[must_use]
-    pub fn new(samples: Vec<String>, resolved: Option<Millis>) -> Option<Box<Self>> {
+    pub fn new(samples: Vec<String>, resolved: Option<Millis>, annotations: Labels) -> Option<Box<Self>> {
         let any = !samples.is_empty() || resolved.is_some();
-        any.then(|| Box::new(Self { samples, resolved, source: None }))
+        any.then(|| Box::new(Self { samples, resolved, annotations, source: None }))
     }
 }
 
@@ -126,6 +128,12 @@ impl Window {
         self.rare.as_deref().and_then(|rare| rare.resolved)
     }
 
+    /// What was said about its alerts, once all of them are over.
+    #[must_use]
+    pub fn annotations(&self) -> Option<&Labels> {
+        self.rare.as_deref().map(|rare| &rare.annotations).filter(|annotations| !annotations.is_empty())
+    }
+
     /// What most windows do not have, to change it.
     pub fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
@@ -141,6 +149,7 @@ impl Window {
     #[must_use]
     pub fn close(self, route: Arc<str>, opened: Millis, closed: Millis, reason: Reason) -> Group {
         let Message { text, kind, severity, labels, source } = Arc::unwrap_or_clone(self.shared);
+        let (samples, annotations) = self.rare.map(|rare| (rare.samples, rare.annotations)).unwrap_or_default();
         Group {
             id: self.group,
             route,
@@ -149,13 +158,14 @@ impl Window {
             text,
             severity,
             labels,
+            annotations,
             count: self.count,
             total: self.count,
             first_seen: self.first_seen,
             last_seen: self.last_seen,
             opened,
             closed,
-            samples: self.rare.map(|rare| rare.samples).unwrap_or_default(),
+            samples,
             reason,
         }
     }

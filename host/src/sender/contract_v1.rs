@@ -180,7 +180,7 @@ fn group(group: &message::Group) -> wit::Group {
         text: group.text.clone(),
         severity: group.severity.map(severity),
         labels: group.labels.iter().map(label).collect(),
-        annotations: Vec::new(),
+        annotations: group.annotations.iter().map(label).collect(),
         count: group.count,
         total: group.total,
         first_seen: group.first_seen,
@@ -191,9 +191,16 @@ fn group(group: &message::Group) -> wit::Group {
         reason: group.reason.as_str().to_owned(),
         state: state.to_owned(),
         resolved,
-        links: Vec::new(),
+        links: runbook(group).into_iter().collect(),
         extra: "{}".to_owned(),
     }
+}
+
+/// Where an alert says that its instructions are.
+fn runbook(group: &message::Group) -> Option<wit::Link> {
+    let url = group.annotations.get("runbook_url").or_else(|| group.annotations.get("runbook"))?;
+    let is_address = url.starts_with("https://") || url.starts_with("http://");
+    is_address.then(|| wit::Link { rel: "runbook".to_owned(), title: "Runbook".to_owned(), url: url.to_owned() })
 }
 
 fn severity(severity: message::Severity) -> wit::Severity {

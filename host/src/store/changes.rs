@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::alerts::Alert;
 use crate::group::Window;
 use crate::ids::SavedId;
-use crate::message::{Group, GroupId, Message, Millis};
+use crate::message::{Group, GroupId, Labels, Message, Millis};
 
 /// What the engine says after it counted and closed.
 #[derive(Debug, Default)]
@@ -164,4 +164,6 @@ pub struct SavedWindow {
     pub samples: Vec<String>,
     /// Since when all its alerts are over.
     pub resolved: Option<Millis>,
+    /// What was said about them.
+    pub annotations: Labels,
 }

@@ -138,7 +138,7 @@ fn look(conn: &Connection, path: &Path, version: usize) -> Result<Option<String>
         return Err(OpenError::Failed { path: path.display().to_string(), said: format!("it cannot be read: {said}") });
     }
     if wrong.is_empty() {
-        wrong = values(conn)?;
+        wrong = values(conn, version)?;
     }
     if wrong.is_empty() {
         wrong = start::verify(conn)?;
@@ -256,30 +256,32 @@ fn unread(line: &str) -> Option<&str> {
 }
 
 /// What no run of mag writes into a group's columns.
-const NO_GROUP: &str = "count < 1 OR first_seen < 0 OR last_seen < 0 OR opened NOT BETWEEN 0 AND 253402300799999
+const NO_GROUP: &str = "first_seen < 0 OR last_seen < 0 OR opened NOT BETWEEN 0 AND 253402300799999
     OR length(group_id) <> 16 OR group_id GLOB '*[^0-9a-f]*' OR NOT json_valid(labels) OR NOT json_valid(samples)
     OR severity NOT IN ('trace', 'debug', 'info', 'notice', 'warning', 'error', 'critical')";
 
-/// And when it is closed.
-const NO_CLOSED: &str = "closed NOT BETWEEN 0 AND 253402300799999 OR resolved NOT IN (0, 1)
+/// And when it is closed. That a group is over counts no message.
+const NO_CLOSED: &str = "count < 1 - resolved OR closed NOT BETWEEN 0 AND 253402300799999 OR resolved NOT IN (0, 1)
     OR reason NOT IN ('count', 'time', 'resolved', 'escalated', 'test')";
 
 /// Values that no run of mag writes, in rows that go on.
-fn values(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+fn values(conn: &Connection, version: usize) -> rusqlite::Result<Vec<String>> {
+    // A former schema has no such column.
+    let said = if version < 5 { "" } else { " OR NOT json_valid(annotations)" };
     let checks = [
-        ("windows", format!("SELECT count(*) FROM windows WHERE id < 1 OR {NO_GROUP}")),
-        ("queue", format!("SELECT count(*) FROM queue WHERE {NO_GROUP} OR {NO_CLOSED}")),
+        ("windows", format!("SELECT count(*) FROM windows WHERE id < 1 OR count < 1 OR {NO_GROUP}{said}")),
+        ("queue", format!("SELECT count(*) FROM queue WHERE {NO_GROUP} OR {NO_CLOSED}{said}")),
         (
             "delivery_groups",
             format!(
                 "SELECT count(*) FROM delivery_groups WHERE delivery IN (SELECT id FROM deliveries WHERE finished IS NULL)
-                 AND (n < 0 OR total < count OR {NO_GROUP} OR {NO_CLOSED})"
+                 AND (n < 0 OR total < count OR {NO_GROUP} OR {NO_CLOSED}{said})"
             ),
         ),
         (
             "deliveries",
             "SELECT count(*) FROM deliveries WHERE finished IS NULL AND (state NOT IN ('sending', 'backoff', 'queued')
-             OR attempt < 0 OR groups < 1 OR messages < 1 OR omitted_groups < 0 OR omitted_messages < 0)"
+             OR attempt < 0 OR groups < 1 OR messages < 0 OR omitted_groups < 0 OR omitted_messages < 0)"
                 .to_owned(),
         ),
         (

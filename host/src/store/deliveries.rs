@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::filling::fitting;
 use super::ledger::{Moves, NO_ROUTE, Term};
-use super::rows::{self, GROUP_COLUMNS, int};
+use super::rows::{self, AFTER_GROUP, GROUP_COLUMNS, int};
 use super::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries, escalate, health, receipts, tested};
 use crate::clock::as_millis;
 use crate::message::{Millis, Reason};
@@ -230,9 +230,9 @@ fn read(conn: &Connection, id: &str) -> Result<Delivery> {
     let mut statement = conn.prepare_cached(&sql)?;
     let groups = statement.query_map([id], |row| {
         let mut group = rows::read_group(row, 0)?;
-        group.total = rows::read_uint(row, 14)?;
-        let since: Option<i64> = row.get(16)?;
-        receipts::add_shown(&mut group, rows::read_uint(row, 15)?, since.map(rows::uint));
+        group.total = rows::read_uint(row, AFTER_GROUP)?;
+        let since: Option<i64> = row.get(AFTER_GROUP + 2)?;
+        receipts::add_shown(&mut group, rows::read_uint(row, AFTER_GROUP + 1)?, since.map(rows::uint));
         Ok(group)
     })?;
     delivery.groups = groups.collect::<Result<_>>()?;

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use super::Escalation;
 use super::ledger::{Moves, Term};
 use super::queue::merge;
-use super::rows::{self, GROUP_COLUMNS, group_params, int};
+use super::rows::{self, AFTER_GROUP, GROUP_COLUMNS, group_params, int};
 use crate::message::{Cause, Group, GroupId, Millis, Reason};
 
 /// Where rows come from: `?1` is a sender, or the id of a delivery.
@@ -129,7 +129,7 @@ fn new_groups(conn: &Connection, from: &Rows, key: &str) -> Result<Vec<Group>> {
     let mut statement = conn.prepare_cached(&sql)?;
     let groups = statement.query_map([key], |row| {
         let group = rows::read_group(row, 0)?;
-        Ok(Group { total: rows::read_uint(row, 14)?.max(group.count), ..group })
+        Ok(Group { total: rows::read_uint(row, AFTER_GROUP)?.max(group.count), ..group })
     })?;
     groups.collect()
 }
@@ -187,9 +187,9 @@ impl Copied {
         let mut rows = statement.query([id])?;
         let mut copied = Self::default();
         while let Some(row) = rows.next()? {
-            let group = Group { total: rows::read_uint(row, 14)?, ..rows::read_group(row, 0)? };
+            let group = Group { total: rows::read_uint(row, AFTER_GROUP)?, ..rows::read_group(row, 0)? };
             copied.place.insert(place(&group), copied.groups.len());
-            copied.groups.push((group, rows::read_uint(row, 15)?, row.get(16)?));
+            copied.groups.push((group, rows::read_uint(row, AFTER_GROUP + 1)?, row.get(AFTER_GROUP + 2)?));
         }
         Ok(copied)
     }
@@ -212,7 +212,7 @@ impl Copied {
         let sql = format!(
             "INSERT INTO delivery_groups (delivery, n, omitted, total, escalated, escalated_as, resolved, {GROUP_COLUMNS})
              VALUES (?1, ?2, 0, ?3, ?4, ?5, ?19 = 'resolved',
-               ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)"
+               ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)"
         );
         let mut insert = conn.prepare_cached(&sql)?;
         let mut messages: u64 = 0;

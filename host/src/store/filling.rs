@@ -38,7 +38,8 @@ pub(super) fn fitting(groups: &[Group], max_groups: u32) -> usize {
 
 /// About what a group takes in the record that the plugin gets.
 fn size(group: &Group) -> usize {
-    let labels: usize = group.labels.iter().map(|(name, value)| name.len() + value.len() + 16).sum();
+    let pairs = group.labels.iter().chain(group.annotations.iter());
+    let labels: usize = pairs.map(|(name, value)| name.len() + value.len() + 16).sum();
     let samples: usize = group.samples.iter().map(|sample| sample.len() + 8).sum();
     let source = group.source.as_ref().map_or(0, String::len);
     256 + group.text.len() + group.route.len() + group.kind.len() + source + labels + samples

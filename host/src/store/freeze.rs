@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use super::filling::{Filling, ORDER};
 use super::ledger::{Moves, Term};
-use super::rows::{self, GROUP_COLUMNS, int};
+use super::rows::{self, AFTER_GROUP, GROUP_COLUMNS, int};
 use super::{Delivery, Freeze, deliveries, receipts};
 use crate::clock::as_millis;
 use crate::limits;
@@ -84,7 +84,7 @@ fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>, at_most: us
     while picked.len() < at_most
         && let Some(row) = rows.next()?
     {
-        if sweeping.contains(&rows::read_uint(row, 15)?) {
+        if sweeping.contains(&rows::read_uint(row, AFTER_GROUP + 1)?) {
             continue;
         }
         let mut group = rows::read_group(row, 0)?;
@@ -94,7 +94,7 @@ fn pick(conn: &Connection, freeze: &Freeze, sweeping: &HashSet<u64>, at_most: us
         }
         group.total = total(conn, &group)?.max(group.count);
         picked.push(Picked {
-            queue_row: row.get(14)?,
+            queue_row: row.get(AFTER_GROUP)?,
             route: group.route.clone(),
             count: group.count,
             total: group.total,

@@ -27,8 +27,8 @@ pub(super) fn add_resolved(conn: &Connection, room: &mut Room, sender: &str, gro
     let inserted = conn
         .prepare_cached(
             "INSERT OR IGNORE INTO queue (sender, sweep, resolved, group_id, route, kind, source, text, severity, labels,
-               count, first_seen, last_seen, opened, closed, samples, reason)
-             VALUES (?1, 0, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+               count, first_seen, last_seen, opened, closed, samples, reason, annotations)
+             VALUES (?1, 0, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(group_params!(group, sender))?;
     if inserted > 0 {
@@ -62,8 +62,8 @@ fn insert_or_add(conn: &Connection, room: &mut Room, sender: &str, group: &Group
     let inserted = conn
         .prepare_cached(
             "INSERT OR IGNORE INTO queue (sender, sweep, group_id, route, kind, source, text, severity, labels, count,
-               first_seen, last_seen, opened, closed, samples, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+               first_seen, last_seen, opened, closed, samples, reason, annotations)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(group_params!(group, sender, int(sweep)))?;
     if inserted == 0 {
@@ -80,7 +80,7 @@ fn add_to_waiting(conn: &Connection, sender: &str, later: &Group) -> Result<()> 
     merge(&mut group, later);
     conn.prepare_cached(
         "UPDATE queue SET kind = ?3, source = ?4, severity = ?5, labels = ?6, count = ?7, first_seen = ?8,
-           last_seen = ?9, opened = ?10, closed = ?11, samples = ?12, reason = ?13
+           last_seen = ?9, opened = ?10, closed = ?11, samples = ?12, reason = ?13, annotations = ?14
          WHERE sender = ?1 AND group_id = ?2 AND resolved = 0",
     )?
     .execute(params![
@@ -97,6 +97,7 @@ fn add_to_waiting(conn: &Connection, sender: &str, later: &Group) -> Result<()> 
         int(group.closed),
         samples_json(&group.samples),
         group.reason.as_str(),
+        labels_json(&group.annotations),
     ])?;
     Ok(())
 }
@@ -111,6 +112,7 @@ pub(super) fn merge(group: &mut Group, later: &Group) {
     }
     group.severity = group.severity.max(later.severity);
     group.labels.keep_shared(&later.labels);
+    group.annotations.keep_shared(&later.annotations);
     group.count = group.count.saturating_add(later.count);
     group.first_seen = group.first_seen.min(later.first_seen);
     group.last_seen = group.last_seen.max(later.last_seen);

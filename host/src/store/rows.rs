@@ -8,9 +8,12 @@ use crate::message::{Cause, Group, GroupId, Labels, Reason, Severity};
 
 /// The columns of a group, in the order in which [`read_group`] reads them and [`group_params!`] writes them.
 pub(super) const GROUP_COLUMNS: &str = "group_id, route, kind, source, text, severity, labels, count, first_seen, \
-                                        last_seen, opened, closed, samples, reason";
+                                        last_seen, opened, closed, samples, reason, annotations";
 
-/// Parameters whose last fourteen are a group's, in the order of [`GROUP_COLUMNS`].
+/// The place of the first column after them.
+pub(super) const AFTER_GROUP: usize = 15;
+
+/// Parameters whose last fifteen are a group's, in the order of [`GROUP_COLUMNS`].
 macro_rules! group_params {
     ($group:expr $(, $before:expr)*) => {
         rusqlite::params![
@@ -29,6 +32,7 @@ macro_rules! group_params {
             $crate::store::rows::int($group.closed),
             $crate::store::rows::samples_json(&$group.samples),
             $group.reason.as_str(),
+            $crate::store::rows::labels_json(&$group.annotations),
         ]
     };
 }
@@ -61,6 +65,12 @@ pub(super) fn read_labels(row: &Row<'_>, column: usize) -> Result<Labels> {
     let text: String = row.get(column)?;
     let map: std::collections::BTreeMap<String, String> = parse_json(column, &text)?;
     Ok(Labels::new(map.into_iter().collect()))
+}
+
+/// Labels out of a column that may hold none.
+pub(super) fn read_some_labels(row: &Row<'_>, column: usize) -> Result<Labels> {
+    let text: Option<String> = row.get(column)?;
+    if text.is_some() { read_labels(row, column) } else { Ok(Labels::default()) }
 }
 
 /// Samples out of their column.
@@ -119,6 +129,7 @@ pub(super) fn read_group(row: &Row<'_>, at: usize) -> Result<Group> {
         text: row.get(at + 4)?,
         severity: read_severity(row, at + 5)?,
         labels: read_labels(row, at + 6)?,
+        annotations: read_labels(row, at + 14)?,
         count,
         total: count,
         first_seen: read_uint(row, at + 8)?,

@@ -11,7 +11,7 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x6d61_6731;
 
 /// Every step from an empty file to today's; the schema's version is how many were done.
-pub(super) const MIGRATIONS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
+pub(super) const MIGRATIONS: [&str; 5] = [FIRST, SECOND, THIRD, FOURTH, FIFTH];
 
 /// Today's schema.
 pub(super) const VERSION: usize = MIGRATIONS.len();
@@ -250,6 +250,14 @@ const FOURTH: &str = "
 ALTER TABLE deliveries ADD COLUMN expires INTEGER;
 ALTER TABLE delivery_groups ADD COLUMN escalated_as TEXT;
 ALTER TABLE queue ADD COLUMN escalated_as TEXT;
+";
+
+/// What is said about alerts, for whoever is told of them. A window has it once its alerts are over; while they fire, it
+/// stands with them.
+const FIFTH: &str = "
+ALTER TABLE windows ADD COLUMN annotations TEXT;
+ALTER TABLE queue ADD COLUMN annotations TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE delivery_groups ADD COLUMN annotations TEXT NOT NULL DEFAULT '{}';
 ";
 
 /// Refuses a file that is not mag's, or a later mag's, reading only; returns its schema.

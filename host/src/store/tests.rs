@@ -9,6 +9,7 @@ use crate::group::{Window, group_id};
 use crate::matcher::Field;
 use crate::message::{DEFAULT_KIND, Group, GroupId, Labels, Message, Reason};
 
+mod annotations;
 mod damage;
 mod escalations;
 mod file;
@@ -59,6 +60,7 @@ fn group(route: &str, text: &str, count: u64) -> Group {
         text: text.to_owned(),
         severity: None,
         labels: Labels::default(),
+        annotations: Labels::default(),
         count,
         total: count,
         first_seen: NOON,

@@ -77,8 +77,8 @@ fn write_windows(conn: &Connection, windows: &[WindowChange]) -> Result<()> {
 fn open_window(conn: &Connection, w: &Window, route: &str) -> Result<()> {
     conn.prepare_cached(
         "INSERT INTO windows (id, group_id, route, kind, source, text, severity, labels, count, first_seen,
-           last_seen, opened, samples, resolved)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+           last_seen, opened, samples, resolved, annotations)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
     )?
     .execute(params![
         w.row,
@@ -95,6 +95,7 @@ fn open_window(conn: &Connection, w: &Window, route: &str) -> Result<()> {
         int(w.opened),
         samples_json(w.samples()),
         w.resolved().map(int),
+        w.annotations().map(labels_json),
     ])?;
     Ok(())
 }
@@ -102,7 +103,7 @@ fn open_window(conn: &Connection, w: &Window, route: &str) -> Result<()> {
 fn reshape_window(conn: &Connection, w: &Window) -> Result<()> {
     conn.prepare_cached(
         "UPDATE windows SET count = ?2, first_seen = ?3, last_seen = ?4, kind = ?5, source = ?6,
-           severity = ?7, labels = ?8, samples = ?9, resolved = ?10 WHERE id = ?1",
+           severity = ?7, labels = ?8, samples = ?9, resolved = ?10, annotations = ?11 WHERE id = ?1",
     )?
     .execute(params![
         w.row,
@@ -115,6 +116,7 @@ fn reshape_window(conn: &Connection, w: &Window) -> Result<()> {
         labels_json(&w.shared.labels),
         samples_json(w.samples()),
         w.resolved().map(int),
+        w.annotations().map(labels_json),
     ])?;
     Ok(())
 }
@@ -198,7 +200,7 @@ fn write_clock(conn: &Connection, clock: &SavedClock) -> Result<()> {
 pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
     let mut statement = conn.prepare(
         "SELECT id, group_id, route, kind, source, text, severity, labels, count, first_seen, last_seen, opened,
-           samples, resolved FROM windows ORDER BY id",
+           samples, resolved, annotations FROM windows ORDER BY id",
     )?;
     let windows = statement.query_map([], |row| {
         Ok(SavedWindow {
@@ -218,6 +220,7 @@ pub(super) fn load(conn: &Connection) -> Result<Vec<SavedWindow>> {
             opened: rows::read_uint(row, 11)?,
             samples: rows::read_samples(row, 12)?,
             resolved: row.get::<_, Option<i64>>(13)?.map(rows::uint),
+            annotations: rows::read_some_labels(row, 14)?,
         })
     })?;
     windows.collect()

@@ -16,6 +16,9 @@ const LABELS: usize = 20;
 /// Characters shown of a label's name or value, a kind or a source.
 const WORD_CHARS: usize = 200;
 
+/// Characters shown of what is said about an alert.
+const SAID_CHARS: usize = 1_000;
+
 /// What the mail service takes.
 #[derive(Debug, Serialize)]
 pub(crate) struct Mail<'a> {
@@ -103,6 +106,9 @@ fn entry(group: &Group) -> String {
     }
     for label in group.labels.iter().take(LABELS) {
         say(&word(&label.name), &word(&label.value));
+    }
+    for said in group.annotations.iter().filter(|said| said.value != group.text).take(LABELS) {
+        say(&word(&said.name), &text::truncate_chars(&text::plain_line(&said.value), SAID_CHARS));
     }
     say("first seen", &time::rfc3339_ms(group.first_seen));
     say("last seen", &time::rfc3339_ms(group.last_seen));

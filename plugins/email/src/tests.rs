@@ -105,6 +105,20 @@ fn a_digest_tells_each_group_with_what_is_known_of_it() {
 }
 
 #[test]
+fn what_is_said_about_an_alert_stands_with_it() {
+    let said = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
+    let annotations = vec![said("description", "97 % of /\nfull"), said("runbook_url", "https://example.org/disk")];
+    let alert =
+        Group { annotations: [annotations, vec![said("summary", "disk full")]].concat(), ..group("disk full", 1) };
+    let mail = mail_of(&notification(vec![alert]));
+    let text = mail["text"].as_str().unwrap();
+    assert!(
+        text.contains("\n  description: 97 % of / full\n  runbook_url: https://example.org/disk\n  first"),
+        "{text}"
+    );
+}
+
+#[test]
 fn huge_notifications_stay_within_what_a_request_may_hold() {
     let told = notification((0..200).map(|n| group(&"\u{e0001}".repeat(16_000), n)).collect());
     let mail = mail_of(&told).to_string();

@@ -1,6 +1,6 @@
 //! A notification as one Slack message. Pure.
 
-use mag_plugin_sdk::{Group, Notification, tell, text};
+use mag_plugin_sdk::{Group, Notification, layout, tell, text};
 
 use crate::Config;
 use crate::users::Users;
@@ -12,27 +12,48 @@ pub(crate) const SHORT_TEXT_CHARS: usize = 1_000;
 /// One group of many shows at most this much, so that one long text does not push the others out.
 const LINE_CHARS: usize = 500;
 
-/// The whole text, at most `max_chars` long: the groups, the rest, the mentions on a line of their own.
+/// The whole text, at most `max_chars` long: the groups, the rest, links and mentions on a line of their own.
 pub(crate) fn text(notification: &Notification, config: &Config, users: &Users, max_chars: usize) -> String {
     let mentions = mentions(notification, config, users, max_chars / 2);
     let why = tell::escalated(notification).map(|why| text::mrkdwn(&text::plain_line(&why)));
-    let taken = |line: &str| line.chars().count() + 1;
-    let budget = max_chars.saturating_sub(taken(&mentions) + why.as_deref().map_or(0, taken));
+    let taken = |line: &str| if line.is_empty() { 0 } else { line.chars().count() + 1 };
+    let links = links(notification, max_chars / 4);
+    let around = taken(&mentions) + taken(&links) + why.as_deref().map_or(0, taken);
+    let budget = max_chars.saturating_sub(around);
     let mut lines = match &notification.body {
         Some(body) => vec![text::truncate_chars(body, budget)],
         None => {
             let longest = tell::longest_line(budget);
             let limit = if notification.groups.len() == 1 { longest } else { longest.min(LINE_CHARS) };
-            tell::lines(notification, budget, |group| sentence(group, limit))
+            tell::lines(notification, budget, |group| line(group, limit))
         }
     };
     if let Some(why) = why {
         lines.insert(0, why);
     }
-    if !mentions.is_empty() {
-        lines.push(mentions);
-    }
+    lines.extend([links, mentions].into_iter().filter(|line| !line.is_empty()));
     lines.join("\n")
+}
+
+/// What is said of one group, and what is said about its alerts in at most half of the room.
+fn line(group: &Group, max_chars: usize) -> String {
+    let quoted = |shown: &str| format!(" `{}`", text::mrkdwn(&text::quote(shown)));
+    let about = tell::description(group).map(|about| tell::shorten(about, max_chars / 2, quoted)).unwrap_or_default();
+    format!("{}{about}", sentence(group, max_chars.saturating_sub(about.chars().count())))
+}
+
+/// `<https://example.org/disk|Runbook>`: where to look on, of a group that is told alone. What does not fit is left out
+/// whole.
+fn links(notification: &Notification, max_chars: usize) -> String {
+    let link = |(title, url): (String, String)| format!("<{}|{title}>", text::mrkdwn(&url).replace('|', "%7C"));
+    let mut links = String::new();
+    for link in layout::addresses(notification).into_iter().map(link) {
+        if links.chars().count() + link.chars().count() < max_chars {
+            links.push_str(if links.is_empty() { "" } else { " " });
+            links.push_str(&link);
+        }
+    }
+    links
 }
 
 fn sentence(group: &Group, max_chars: usize) -> String {

@@ -2,7 +2,7 @@
 
 use mag_plugin_sdk::http::{HttpError, Request, Response};
 use mag_plugin_sdk::testing::{FakeHttp, answer, group, group_by_time, is_hidden, notification, payloads};
-use mag_plugin_sdk::{FailureKind, Group, adapter};
+use mag_plugin_sdk::{FailureKind, Group, Label, Link, adapter};
 use serde_json::{Value, json};
 
 use super::*;
@@ -72,6 +72,25 @@ fn a_digest_is_a_line_a_group_most_first() {
 fn what_is_over_says_so_and_how_long_it_lasted() {
     let over = Group { resolved: true, opened: 0, closed: 720_000, ..group("<disk> full", 0) };
     assert!(text_of(&notification(vec![over])).starts_with("Resolved after 12 minutes: `\"&lt;disk&gt; full\"`.\n"));
+}
+
+fn alert(description: &str, runbook: &str) -> Group {
+    let label = |name: &str, value: &str| Label { name: name.into(), value: value.into() };
+    let links = vec![Link { rel: "runbook".into(), title: "Runbook".into(), url: runbook.into() }];
+    Group { annotations: vec![label("description", description)], links, ..group("disk full", 1) }
+}
+
+#[test]
+fn what_is_said_about_an_alert_stands_behind_its_text_with_the_runbook_below() {
+    let told = notification(vec![alert("97 % of `/`\n<@U9>", "https://example.org/disk?a=1&b=<x|y>")]);
+    assert_eq!(
+        text_of(&told),
+        "Message `\"disk full\"` was repeated *1* time(s). `\"97 % of `/`\\n&lt;@U9&gt;\"`\n\
+         <https://example.org/disk?a=1&amp;b=%3Cx%7Cy%3E|Runbook>\n<@U1> <@U2>"
+    );
+    let two = notification(vec![alert("a", "https://example.org/"), alert(&"b".repeat(9_000), "https://example.org/")]);
+    let told = text_of(&two);
+    assert!(told.contains("time(s). `\"a\"`\n") && !told.contains("Runbook") && told.len() < 900, "{told}");
 }
 
 #[test]

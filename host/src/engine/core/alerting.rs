@@ -7,24 +7,12 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::firing::{Firing, Joins};
 use super::{Core, key};
 use crate::alerts::{Alert, Alerts, Verdict};
 use crate::group::{Slot, Windows, group_id};
-use crate::message::{Group, GroupId, Message, Millis, Posted, Reason, Times};
-use crate::route::Route;
+use crate::message::{Group, Labels, Message, Millis, Posted, Reason, Times};
 use crate::store::Closed;
-
-/// A group in which alerts fire.
-#[derive(Debug)]
-pub(super) struct Firing {
-    alerts: u64,
-    /// What they share; the text is the first one's.
-    shared: Message,
-    /// The first of them began.
-    since: Millis,
-    /// The last of those ended that are over.
-    until: Millis,
-}
 
 /// Tells of a group that was just told that its alerts are over since `at`; it counts no message.
 pub(super) fn over(group: &Group, at: Millis) -> Closed {
@@ -33,36 +21,11 @@ pub(super) fn over(group: &Group, at: Millis) -> Closed {
     Closed { row: 0, added: 0, group }
 }
 
-impl Firing {
-    fn over(self, route: &Route, id: GroupId) -> Closed {
-        let (until, opened) = (self.until, self.since.min(self.until));
-        let Message { text, kind, severity, labels, source } = self.shared;
-        let group = Group {
-            id,
-            route: route.id.clone(),
-            kind: kind.into(),
-            source: Some(source).filter(|source| !source.is_empty()).map(Into::into),
-            text,
-            severity,
-            labels,
-            count: 0,
-            total: 0,
-            first_seen: opened,
-            last_seen: until,
-            opened,
-            closed: until,
-            samples: Vec::new(),
-            reason: Reason::Resolved,
-        };
-        Closed { row: 0, added: 0, group }
-    }
-}
-
 impl Core {
     /// Goes on with alerts that a former run left; `alerts` is empty and brings its key.
     pub fn restore_alerts(&mut self, mut alerts: Alerts, saved: Vec<Alert>, now: Millis, at: Instant) {
         for alert in saved {
-            self.join(&alert.message, alert.starts);
+            self.join(&alert.message, (alert.n, alert.starts), Joins::Again);
             alerts.restore(alert, now, at);
         }
         // What waits to be told of them is as they left it.
@@ -73,8 +36,8 @@ impl Core {
     /// Counts a posted alert if it is new, and closes its group if it was the last one that fired there.
     pub(super) fn post(&mut self, posted: Posted, now: Millis, at: Instant) {
         match self.alerts.take(posted, now, at) {
-            Verdict::Fires { message, starts, replaced } => {
-                self.join(&message, starts);
+            Verdict::Fires { n, message, starts, replaced } => {
+                self.join(&message, (n, starts), Joins::New);
                 if let Some(replaced) = replaced {
                     // Its group goes on with the new one.
                     self.leave(&replaced, now);
@@ -96,6 +59,13 @@ impl Core {
         }
     }
 
+    /// What is said about the alerts of a group that is told now.
+    pub(super) fn say(&mut self, group: &mut Group) {
+        if let Some(firing) = self.firing.get_mut(&group.id) {
+            group.annotations = firing.tell(&self.alerts);
+        }
+    }
+
     /// When the next alert is over that nobody posts again.
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
@@ -114,22 +84,25 @@ impl Core {
         self.alerts.wait(time);
     }
 
-    /// An alert fires in its groups.
-    pub(super) fn join(&mut self, message: &Message, starts: Millis) {
+    /// An alert fires in its groups: its row, and since when.
+    pub(super) fn join(&mut self, message: &Message, alert: (i64, Millis), joins: Joins) {
         let mut taken = std::mem::take(&mut self.taken);
         self.routes.of(message, &mut taken);
         for index in &taken {
             let route = self.routes.get(*index);
             let id = group_id(&route.id, &route.group_by, message);
-            match self.firing.get_mut(&id) {
-                Some(firing) => firing.add(message, starts),
-                None => {
-                    self.refired.push(id);
-                    let slot = self.windows.open_of(key(*index, route), message);
-                    mark(&mut self.windows, &mut self.changed, slot, None);
-                    self.firing.insert(id, Firing { alerts: 1, shared: message.clone(), since: starts, until: 0 });
-                }
+            if let Some(firing) = self.firing.get_mut(&id) {
+                // Which of those that fired before are in the window that is open, nobody knows any more: all are.
+                let untold = joins == Joins::New || firing.has_untold();
+                firing.add(message, alert, untold);
+                continue;
             }
+            self.refired.push(id);
+            let slot = self.windows.open_of(key(*index, route), message);
+            let said = mark(&mut self.windows, &mut self.changed, slot, None);
+            let mut firing = Firing::new(message, alert.1, said);
+            firing.add(message, alert, joins == Joins::New || slot.is_some());
+            self.firing.insert(id, firing);
         }
         self.taken = taken;
     }
@@ -143,45 +116,40 @@ impl Core {
             let route = self.routes.get(*index);
             let id = group_id(&route.id, &route.group_by, message);
             let Some(firing) = self.firing.get_mut(&id) else { continue };
-            firing.alerts -= 1;
-            firing.until = firing.until.max(alert.ends.min(now));
-            if firing.alerts > 0 {
+            if !firing.end(alert, now) {
                 continue;
             }
             let Some(firing) = self.firing.remove(&id) else { continue };
             let slot = self.windows.open_of(key(*index, route), message);
-            mark(&mut self.windows, &mut self.changed, slot, Some(firing.until));
             if slot.is_none() {
                 self.closed.push(firing.over(route, id));
+            } else {
+                mark(&mut self.windows, &mut self.changed, slot, Some(firing.into_window()));
             }
         }
         self.taken = taken;
     }
 }
 
-/// Says of a window that is open whether its alerts are over.
-fn mark(windows: &mut Windows, changed: &mut Vec<Slot>, slot: Option<Slot>, resolved: Option<Millis>) {
-    let Some(slot) = slot else { return };
-    if let Some(window) = windows.get_mut(slot)
-        && window.resolved() != resolved
-    {
-        window.rare_mut().resolved = resolved;
-        window.reshaped = true;
-        changed.push(slot);
+/// Says of a window that is open whether its alerts are over, since when, and what was said about them; returns what it
+/// had to say of that before, if they were over.
+fn mark(
+    windows: &mut Windows,
+    changed: &mut Vec<Slot>,
+    slot: Option<Slot>,
+    over: Option<(Millis, Labels)>,
+) -> Option<Labels> {
+    let slot = slot?;
+    let window = windows.get_mut(slot)?;
+    let was = window.resolved();
+    let (resolved, annotations) = over.map(|(at, said)| (Some(at), said)).unwrap_or_default();
+    if was.is_none() && resolved.is_none() {
+        return None;
     }
-}
-
-impl Firing {
-    fn add(&mut self, message: &Message, starts: Millis) {
-        self.alerts += 1;
-        self.since = self.since.min(starts);
-        let shared = &mut self.shared;
-        shared.severity = shared.severity.max(message.severity);
-        if shared.source != message.source {
-            shared.source.set("");
-        }
-        if shared.labels != message.labels {
-            shared.labels.keep_shared(&message.labels);
-        }
-    }
+    let rare = window.rare_mut();
+    rare.resolved = resolved;
+    let said = std::mem::replace(&mut rare.annotations, annotations);
+    window.reshaped = true;
+    changed.push(slot);
+    was.map(|_at| said)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::firing::Joins;
 use super::numbered::Known;
 use super::{Core, Running, alerting, key};
 use crate::clock::as_millis;
@@ -70,7 +71,8 @@ impl Core {
     /// A window that no route goes on with.
     pub(super) fn close_left_over(&mut self, window: Window, route: Arc<str>, now: Millis) {
         let (row, added, opened, resolved) = (window.row, window.unsaved(), window.opened, window.resolved());
-        let group = window.close(route, opened, now, Reason::Time);
+        let mut group = window.close(route, opened, now, Reason::Time);
+        self.say(&mut group);
         let over = resolved.map(|at| alerting::over(&group, at));
         self.closed.push(Closed { row, added, group });
         self.closed.extend(over);
@@ -102,7 +104,7 @@ impl Core {
         self.firing.clear();
         let alerts = std::mem::take(&mut self.alerts);
         for alert in alerts.iter() {
-            self.join(&alert.message, alert.starts);
+            self.join(&alert.message, (alert.n, alert.starts), Joins::Again);
         }
         self.alerts = alerts;
         // What waits to be told of them is as it was.

@@ -6,6 +6,8 @@ use crate::message::{ALERT_KIND, Ends, Posted};
 use crate::silence::Silence;
 use crate::store::SilenceWish;
 
+mod annotations;
+
 fn by_name(max_messages: u64) -> config::Route {
     config::Route { group_by: vec![Field::Label("alertname".to_owned())], ..root(max_messages) }
 }

@@ -211,7 +211,12 @@ fn annotations(mut pairs: Vec<(String, String)>) -> Labels {
     let cut = |(name, value): (String, String)| {
         (cut_text(name, limits::LABEL_NAME_BYTES), cut_text(value, limits::ANNOTATION_BYTES))
     };
-    Labels::new(pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(cut).collect())
+    let mut bytes = 0;
+    let fits = |(name, value): &(String, String)| {
+        bytes += name.len() + value.len();
+        bytes <= limits::ANNOTATIONS_BYTES
+    };
+    Labels::new(pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(cut).take_while(fits).collect())
 }
 
 fn cut_text(mut text: String, most: usize) -> String {

@@ -112,3 +112,24 @@ async fn that_something_is_over_needs_room_like_anything_else() {
     rig.stop();
     balanced(&path);
 }
+
+#[tokio::test]
+async fn a_store_that_was_cut_off_while_a_group_was_over_is_whole() {
+    let (_folder, path) = file();
+    let rig = rig(&path);
+    rig.close(vec![group("root", "a", 5), group("root", "b", 5)]).await;
+    rig.tells("team").await;
+    rig.close(vec![over("a")]).await;
+    assert_eq!(told(&rig.next("team").await.expect("it is over")), [("a", 0, Reason::Resolved)], "under way");
+    rig.close(vec![over("b")]).await;
+    let (_crashed, copy) = file();
+    for ending in ["", "-wal"] {
+        std::fs::copy(beside(&path, ending), beside(&copy, ending)).expect("it is copied");
+    }
+    rig.stop();
+    let rig = self::rig(&copy);
+    assert_eq!(rig.recovered.deliveries.len(), 1, "it goes on");
+    assert_eq!(told(&rig.tells("team").await), [("b", 0, Reason::Resolved)]);
+    rig.stop();
+    balanced(&copy);
+}
