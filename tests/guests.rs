@@ -109,7 +109,7 @@ mod guests {
             let may = before.resident_bytes + before.resident_bytes / 10 + NOISE_BYTES;
             Ok((now.handles <= before.handles && now.resident_bytes <= may).then_some(()))
         };
-        if wait_for("memory and handles to be as before", Duration::from_secs(10), same).is_err() {
+        if wait_for("memory and handles to be as before", LIMIT, same).is_err() {
             let now = usage(process::id()).expect("a process");
             wrong.push(format!("{}: before {before:?}, now {now:?}", guest.name));
         }

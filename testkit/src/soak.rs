@@ -23,7 +23,7 @@ const DRIFT_PERCENT: f64 = 5.0;
 /// The write-ahead log at most.
 const WAL_BYTES: u64 = 64 << 20;
 /// How long mag may take to let go of closed connections.
-const CLOSED_LIMIT: Duration = Duration::from_secs(30);
+const CLOSED_LIMIT: Duration = Duration::from_secs(120);
 
 /// What to do.
 #[derive(Clone, Debug)]

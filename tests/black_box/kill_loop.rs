@@ -22,7 +22,7 @@ fn check(cycles: u32, tight: bool) -> Report {
 fn kills_at_random_moments_lose_nothing_and_count_nothing_twice() {
     let report = check(25, false);
     // The faults were there, and so was the load.
-    assert!(report.kills >= 15 && report.acknowledged > 5_000 && report.resends + report.unclear > 0, "{report}");
+    assert!(report.kills >= 15 && report.acknowledged > 500 && report.resends + report.unclear > 0, "{report}");
     assert!(report.sent_again > 0 && report.with_ids > report.sent_again, "{report}");
 }
 

@@ -5,9 +5,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
+
+use mag_testkit::wait_for;
 
 use super::support::{Answer, Home, Mag, Receiver, Wire, binary, classic, free_port, ndjson};
 
+/// mag is ready far sooner; only a mistake waits this long.
+const LIMIT: Duration = Duration::from_secs(120);
 const ADMIN: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
 /// A sender `hook` that tells every message to `url`.
@@ -361,11 +366,8 @@ fn an_address_that_stays_keeps_its_connections_one_that_is_removed_ends_them_and
         wire.writes(&ndjson(&["labelled"]));
         wire.is_acked(1);
     }
-    let closed = (0..3_000).any(|_| {
-        thread::sleep(std::time::Duration::from_millis(10));
-        std::net::TcpStream::connect(at(gone)).is_err()
-    });
-    assert!(closed, "a removed address is served");
+    let closed = || Ok(std::net::TcpStream::connect(at(gone)).err());
+    wait_for("a removed address to be closed", LIMIT, closed).unwrap_or_else(|error| panic!("{error}"));
     mag.stops();
 }
 
@@ -462,15 +464,13 @@ fn a_hundred_reloads_under_load_leave_nothing_behind() {
     (2..=21).for_each(reload_to);
     let (files, memory) = size(&mag);
     (22..=121).for_each(reload_to);
-    let settled = (0..3_000).any(|_| {
+    let settled = || {
         let now = size(&mag);
-        let same = now.0 <= files + 2 && now.1 <= memory + memory / 10 + 8 * 1024;
-        if !same {
-            thread::sleep(std::time::Duration::from_millis(10));
-        }
-        same
+        Ok((now.0 <= files + 2 && now.1 <= memory + memory / 10 + 8 * 1024).then_some(()))
+    };
+    wait_for("what former configs had to be let go", LIMIT, settled).unwrap_or_else(|error| {
+        panic!("{error}: {files} files and {memory} KiB after 20 reloads, {:?} after 120", size(&mag))
     });
-    assert!(settled, "{files} files and {memory} KiB after 20 reloads, {:?} after 120", size(&mag));
     enough.store(true, Ordering::SeqCst);
     let sent = client.join().expect("every message is acknowledged");
     let told = |all: &[super::support::Request]| {
@@ -504,8 +504,8 @@ fn a_kill_in_the_middle_of_a_reload_loses_nothing_and_the_next_start_goes_on() {
         let mut admin = mag.admin().wire();
         let host = mag.admin().address();
         admin.writes(format!("POST /api/v1/reload HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\n\r\n").as_bytes());
-        // From before anything of it is done to after all of it.
-        thread::sleep(std::time::Duration::from_millis(round * 7));
+        // The moment varies on purpose, from before anything of it is done to after all of it; each must do.
+        thread::sleep(Duration::from_millis(round * 7));
         home = mag.crashes();
     }
     let mag = home.start();

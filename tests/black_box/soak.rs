@@ -12,5 +12,6 @@ fn memory_handles_and_the_log_stay_where_they_are_under_half_load() {
     let plan = Plan { binary: binary(), cache: Some(plugin_cache()), time, round };
     let report = soak::run(&plan, &mut |line| println!("{line}")).unwrap_or_else(|error| panic!("{error:?}"));
     assert_eq!(report.wrong, [""; 0], "{report}");
-    assert!(report.notifications > 1 && report.messages > 1_000_000, "there was no load: {report}");
+    // Beyond what the speed was measured with; how much it is, is the machine's.
+    assert!(report.notifications > 1 && report.uses.len() >= 3, "there was no load: {report}");
 }

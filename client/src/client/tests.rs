@@ -5,6 +5,8 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread::{JoinHandle, spawn};
 use std::time::Duration;
 
+use socket2::{Domain, Socket, Type};
+
 use super::{Client, Protocol};
 use crate::{Error, Message, Refusal};
 
@@ -39,7 +41,7 @@ fn server<T: Send + 'static>(
 }
 
 fn client(address: SocketAddr) -> Client {
-    Client::builder(address.to_string()).timeout(Duration::from_secs(20)).ids(false).connect().unwrap()
+    Client::builder(address.to_string()).timeout(Duration::from_secs(120)).ids(false).connect().unwrap()
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn what_is_sent_again_has_the_same_id_and_no_other_message_has_it() {
         peer.say("{\"acked\":2}\n");
         (first, second)
     });
-    let mut client = Client::builder(address.to_string()).timeout(Duration::from_secs(20)).connect().unwrap();
+    let mut client = Client::builder(address.to_string()).timeout(Duration::from_secs(120)).connect().unwrap();
     client.send_all(["a".into(), "a".into()]).unwrap();
     client.close().unwrap();
     let (first, second) = playing.join().unwrap();
@@ -129,7 +131,10 @@ fn a_mag_that_never_answers_is_no_ack() {
 
 #[test]
 fn nobody_there_is_told_at_once() {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and not listened on, so nobody else gets it.
+    let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let address = port.local_addr().unwrap().as_socket().unwrap();
     let error = Client::connect(address.to_string()).unwrap_err();
     assert!(error.to_string().starts_with(&format!("cannot reach mag at {address}: ")), "{error}");
 }
@@ -211,14 +216,14 @@ fn a_unix_socket_is_an_address_too_and_a_program_may_connect_in_its_own_way() {
             })
             .collect::<Vec<_>>()
     });
-    let builder = Client::builder(format!("unix:{}", path.display())).timeout(Duration::from_secs(20)).ids(false);
+    let builder = Client::builder(format!("unix:{}", path.display())).timeout(Duration::from_secs(120)).ids(false);
     let mut client = builder.connect().unwrap();
     client.send(&Message::new("a")).unwrap();
     client.close().unwrap();
     let own = path.clone();
     let dial =
         move |_patience| Ok(Box::new(std::os::unix::net::UnixStream::connect(&own)?) as Box<dyn crate::Transport>);
-    let builder = Client::builder("somewhere").timeout(Duration::from_secs(20)).ids(false);
+    let builder = Client::builder("somewhere").timeout(Duration::from_secs(120)).ids(false);
     let mut client = builder.dial(dial).connect().unwrap();
     client.send(&Message::new("b")).unwrap();
     client.close().unwrap();

@@ -153,7 +153,10 @@ async fn endless_redirects_end() {
 
 #[tokio::test]
 async fn no_connection_and_a_broken_one_are_told_apart() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // Bound and not listened on, so nobody else gets it.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{closed}/");
     let error = typed(&url).fetch(get(&url)).await.unwrap_err();
     assert_eq!(error.to_string(), format!("cannot connect to http://127.0.0.1:{closed}: connection refused"));

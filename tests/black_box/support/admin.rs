@@ -1,10 +1,15 @@
 //! The admin listener of a running mag, asked byte by byte.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
+use mag_testkit::wait_for;
 use serde_json::Value;
 
 use super::wire::Wire;
+
+/// mag answers far sooner; only a mistake waits this long.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// An answer, whole.
 #[derive(Clone, Debug)]
@@ -92,25 +97,19 @@ impl Admin {
     /// Asks until there is an answer; each question takes its time.
     #[track_caller]
     pub(crate) fn asks_until_answered(self, request: &str) -> Reply {
-        let answered = (0..3_000).find_map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            self.asks_while_open(request)
-        });
-        answered.expect("an answer in time")
+        wait_for("an answer", LIMIT, || Ok(self.asks_while_open(request))).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Asks until `found` finds what it looks for; each question takes its time.
     #[track_caller]
     pub(crate) fn gets<R>(self, path: &str, found: impl Fn(&Reply) -> Option<R>) -> R {
         let mut last = None;
-        for _ in 0..3_000 {
+        let waited = wait_for(path, LIMIT, || {
             let reply = self.get(path);
-            if let Some(found) = found(&reply) {
-                return found;
-            }
+            let found = found(&reply);
             last = Some(reply);
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-        panic!("waited for something at {path}; there is only {last:#?}");
+            Ok(found)
+        });
+        waited.unwrap_or_else(|error| panic!("{error}; there is only {last:#?}"))
     }
 }

@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread;
 use std::time::Duration;
 
+use mag_testkit::wait_for;
 use tempfile::TempDir;
 
 /// rsyslog is ready far sooner.
-const TRIES: usize = 3_000;
-const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A running rsyslogd that forwards what it gets from local programs, and nothing else.
 #[derive(Debug)]
@@ -47,13 +46,9 @@ impl Rsyslog {
     pub(crate) fn gets(&self, message: &str) {
         let socket = UnixDatagram::unbound().expect("a socket");
         let path = self.folder.path().join("log");
-        for _ in 0..TRIES {
-            if socket.send_to(message.as_bytes(), &path).is_ok() {
-                return;
-            }
-            thread::sleep(BETWEEN_TRIES);
-        }
-        panic!("rsyslogd does not take messages at {}", path.display());
+        // It listens a moment after its start, and says so nowhere.
+        let sent = || Ok(socket.send_to(message.as_bytes(), &path).ok());
+        wait_for("rsyslogd to take a message", LIMIT, sent).unwrap_or_else(|error| panic!("{error}"));
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// mag answers far sooner; only a mistake waits this long.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A connection.
 #[derive(Debug)]

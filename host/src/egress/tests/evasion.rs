@@ -423,5 +423,5 @@ async fn an_answer_that_switches_protocols_unasked_is_no_answer() {
         server(vec!["HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n".to_owned()])
             .await;
     let url = format!("http://127.0.0.1:{port}/");
-    assert!(typed(&url).fetch(Fetch { timeout: Duration::from_secs(5), ..get(&url) }).await.is_err());
+    assert!(typed(&url).fetch(Fetch { timeout: Duration::from_secs(60), ..get(&url) }).await.is_err());
 }

@@ -174,7 +174,15 @@ impl Mag {
 }
 
 pub(super) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(20), future).await.expect("done within 20 s")
+    timeout(Duration::from_secs(120), future).await.expect("done within 120 s")
+}
+
+/// Lets the clock go on by so much, and by no more: a test whose clock stands still would move it whenever all tasks
+/// wait, also while bytes are on their way.
+pub(super) async fn passes(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
 }
 
 pub(super) async fn rest(client: &mut (impl AsyncRead + Unpin)) -> String {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::counts;
-use super::harness::{Mag, line, rest, soon, start};
+use super::harness::{Mag, line, passes, rest, soon, start};
 use crate::limits;
 
 /// Posts a body with these further fields, and gives back status and body of the answer.
@@ -194,12 +194,12 @@ async fn a_head_that_is_begun_must_be_whole_soon_however_it_trickles_in() {
     assert_eq!(mag.counted(|c| &c.refused_lines), 1);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_connection_may_wait_longer_for_its_next_request_than_a_head_may_take() {
     let mag = start(9, true).await;
     let mut client = mag.connect().await;
     for _ in 0..3 {
-        sleep(Duration::from_secs(3 * limits::HTTP_HEAD_SECONDS)).await;
+        passes(Duration::from_secs(3 * limits::HTTP_HEAD_SECONDS)).await;
         client.write_all(b"POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 1\r\n\r\na").await.unwrap();
         let mut head = String::new();
         while !head.ends_with("}\n") {

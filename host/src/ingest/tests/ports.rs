@@ -16,9 +16,10 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::counts;
-use super::harness::{Mag, cut_off, line, rest, settings, soon, start_as};
+use super::harness::{Mag, cut_off, line, passes, rest, settings, soon, start_as};
 use crate::config::{Certificate, Protocol, SecretValue};
 use crate::ingest::{Addresses, Bound, Certificates, Door, Listener, Settings};
+use crate::limits;
 
 /// Writes a new certificate for `localhost` of a new authority, and gives back the authority's certificate in PEM.
 fn certificate(folder: &Path) -> String {
@@ -219,14 +220,14 @@ async fn a_port_that_allows_some_networks_turns_all_others_away() {
     assert_eq!((mag.engine.total(), mag.counted(|c| &c.refused_connections)), (2, 1));
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_line_that_is_begun_and_not_gone_on_with_ends_the_connection() {
     let mag = start_as(settings(), |_| {}).await;
     let mut client = mag.connect().await;
     client.write_all(b"{\"ack\":true}\n{\"text\":\"a\"}\n{\"text\":\"ha").await.unwrap();
-    let mut told = String::new();
-    client.read_to_string(&mut told).await.unwrap();
-    assert_eq!(told, "{\"acked\":1}\n", "what was whole is committed");
+    assert_eq!(line(&mut client).await, "{\"acked\":1}\n", "what was whole is committed");
+    passes(Duration::from_secs(limits::LINE_SECONDS)).await;
+    assert_eq!(rest(&mut client).await, "");
     assert_eq!((mag.engine.total(), mag.counted(|c| &c.partial)), (1, 1));
 }
 

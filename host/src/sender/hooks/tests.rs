@@ -222,7 +222,7 @@ async fn only_so_many_requests_are_under_way_at_a_time_and_each_that_ends_makes_
 #[tokio::test]
 async fn an_answer_that_takes_too_long_is_given_up_and_named() {
     let (origin, _open) = silent().await;
-    let of = PluginLimits { answer_timeout: Some(Duration::from_millis(50)), ..Default::default() };
+    let of = PluginLimits { answer_timeout: Some(Duration::from_secs(1)), ..Default::default() };
     let mut hooks = Hooks::new(
         Some(reach(&[&origin], secrets())),
         CallLimits::new(Calling::Send, of, Duration::from_secs(60)),
@@ -260,7 +260,10 @@ async fn mail_without_smtp_settings_is_refused_by_name() {
 
 #[tokio::test]
 async fn no_connection_means_not_sent() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    // Bound and not listened on, so nobody else gets it.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap();
     let origin = format!("http://{closed}");
     let mut hooks = hooks(reach(&[&origin], secrets()));
     let error = send(&mut hooks, request(&origin, Bytes::new())).await.unwrap_err();

@@ -218,7 +218,10 @@ async fn each_answer_of_the_server_has_its_status() {
 
 #[tokio::test]
 async fn a_server_that_is_away_is_tried_again_later() {
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    // Bound and not listened on, so nobody else gets it.
+    let bound = tokio::net::TcpSocket::new_v4().unwrap();
+    bound.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let closed = bound.local_addr().unwrap().port();
     let answer = mailer(closed, None, Tls::Auto).answer(mail().to_string().as_bytes()).await;
     assert_eq!(answer.headers()["retry-after"], "60");
     assert_eq!(answer.status().as_u16(), 503);

