@@ -95,7 +95,7 @@ pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> any
         let none = Values::new();
         match host.load(sender, secrets.senders.get(&sender.name).unwrap_or(&none)) {
             Ok(sender) => loaded.push(sender),
-            Err(error) => wrong.push(format!("{}: error: {error}", error.place)),
+            Err(error) => wrong.extend(senders::unfit(config, &error)),
         }
     }
     if wrong.is_empty() { Ok(loaded) } else { bail!(wrong.join("\n")) }

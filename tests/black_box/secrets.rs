@@ -1,5 +1,7 @@
 //! Secrets from the outside: each gets where it belongs, and stands in nothing else, whatever a destination repeats.
 
+mod canaries;
+
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
@@ -138,9 +140,9 @@ fn all_answers(mag: &Mag) -> String {
 }
 
 #[track_caller]
-fn must_show_nothing(text: &str) {
-    for secret in hidden() {
-        let line = text.lines().find(|line| line.contains(&secret));
+fn must_show_nothing(text: &str, hidden: &[String]) {
+    for secret in hidden {
+        let line = text.lines().find(|line| line.contains(secret));
         assert!(line.is_none(), "{secret} is shown: {line:?}");
     }
 }
@@ -177,8 +179,8 @@ fn run(status: u16) {
     mag.admin().gets("/api/v1/dlq", |list| (list.json()["total"] == dead).then_some(()));
     let said = mag.says("no: ");
     assert!(said.contains("***") || said.contains("(secret token)"), "what slack repeats is blanked: {said}");
-    must_show_nothing(&all_answers(&mag));
-    must_show_nothing(&mag.said().join("\n"));
+    must_show_nothing(&all_answers(&mag), &hidden());
+    must_show_nothing(&mag.said().join("\n"), &hidden());
     let home = mag.stops();
     for secret in hidden().iter().filter(|secret| secret.as_str() != "canary") {
         home.must_show_nowhere(secret);
@@ -219,18 +221,62 @@ fn a_webhook_with_a_signing_secret_is_signed_as_standard_webhooks_are() {
 }
 
 #[test]
-fn a_key_that_is_none_is_said_and_nothing_leaves() {
+fn a_key_that_is_none_stops_check_and_start_with_its_place_and_one_that_changes_stops_nothing() {
     let receiver = Receiver::start();
-    let url = receiver.url("/hook");
+    let outside = tempfile::tempdir().expect("a folder");
+    let file = outside.path().join("key");
+    std::fs::write(&file, "canary: no base64").expect("written");
+    let (url, path) = (receiver.url("/hook"), file.display());
+    let config = format!(
+        "[route]\nmax_messages = 1\nsenders = [\"hook\", \"login\"]\n[senders.hook]\nplugin = \"webhook\"\n\
+         config = {{ url = \"{url}\" }}\nsecrets.signing = {{ file = \"{path}\" }}\n\
+         [senders.login]\nplugin = \"webhook\"\nsecrets.key = {{ file = \"{path}\" }}\n\
+         [senders.login.config]\nurl = \"{url}\"\nheaders = {{ mag-basic = \"ann:bob; secret=key\" }}\n"
+    );
+    let home = Home::with_exactly(&config);
+    for command in ["check", "run"] {
+        let ended = home.runs(&[command, "--config", "mag.toml"]);
+        let said = [
+            "mag.toml:7:19: error: secrets.signing is no key of Standard Webhooks: it must be `whsec_` and base64",
+            "mag.toml:13:25: error: mag-basic: a user has no colon",
+        ];
+        ended.must_fail_with(2, &[said[0], said[1], "^"]);
+        assert!(!ended.stderr.contains("canary"), "{ended:#?}");
+    }
+    let config = config.replace("ann:bob", "ann");
+    std::fs::write(&file, format!("whsec_{}", STANDARD.encode(KEY))).expect("written");
+    let mag = Home::with(&config).start();
+    mag.takes(&classic(&["a"]));
+    receiver.request(2);
+    assert!(receiver.requests().iter().any(|request| request.header("webhook-signature").is_some()));
+    mag.stops().must_show_nowhere("canary");
+}
+
+#[test]
+fn a_key_that_turns_bad_while_mag_runs_is_said_and_nothing_leaves() {
+    let receiver = Receiver::start();
+    let outside = tempfile::tempdir().expect("a folder");
+    let file = outside.path().join("key");
+    std::fs::write(&file, format!("whsec_{}", STANDARD.encode(KEY))).expect("written");
+    let (url, path) = (receiver.url("/hook"), file.display());
     let config = format!(
         "[route]\nmax_messages = 1\nsenders = [\"hook\"]\n[senders.hook]\nplugin = \"webhook\"\n\
-         config = {{ url = \"{url}\" }}\nsecrets.signing = {{ env = \"SIGNING\" }}\n"
+         config = {{ url = \"{url}\" }}\nsecrets.signing = {{ file = \"{path}\" }}\n"
     );
-    let mag = Home::with(&config).env("SIGNING", "canary: no base64").start();
+    let mag = Home::with(&config).start();
     mag.takes(&classic(&["a"]));
-    let said = mag.says("no key of Standard Webhooks");
+    receiver.request(1);
+    std::fs::write(&file, "canary: no base64").expect("written");
+    // It is looked at once a second.
+    let mut sent = 1;
+    let said = wait_for("the refusal", Duration::from_secs(60), || {
+        mag.takes(&classic(&["a"]));
+        sent += 1;
+        Ok(mag.said().into_iter().find(|line| line.contains("no key of Standard Webhooks")))
+    });
+    let said = said.expect("it is said");
     assert!(said.contains("secrets.signing") && said.contains("whsec_"), "{said}");
-    assert!(receiver.requests().is_empty());
+    assert!(receiver.requests().len() < sent, "what cannot be signed does not leave");
     mag.stops().must_show_nowhere("canary");
 }
 
@@ -313,14 +359,31 @@ plugin = "webhook"
 config = { url = "https://example.org/${secret:path}", headers = { x-key = "${secret:key}" } }
 secrets.path = { command = ["/bin/sh", "-c", "echo from-the-canary"] }
 secrets.key = { env = "KEY", in = ["header"] }
-secrets.signing = { env = "KEY" }
+secrets.signing = { env = "SIGNING" }
 [senders.mail]
 plugin = "email"
 config = { from = "mag@example.org", to = ["ops@example.org"] }
 smtp = { url = "smtp://127.0.0.1", username = "mag", tls = "none" }
 secrets.smtp_password = { credential = "mail" }
+[[listen]]
+address = "127.0.0.1:0"
+protocol = "http"
+token = { env = "KEY" }
+[monitors.numbers]
+url = "https://api.example.org/${secret:key}/numbers"
+headers = { Authorization = "Bearer ${secret:token}" }
+secrets.token = { env = "KEY" }
+secrets.key = { env = "KEY" }
+secrets.spare = { env = "KEY" }
+token_refresh = { url = "https://login.example.org/?key=${secret:key}", every = "1h" }
+items = "/items"
+id = "/id"
+value = "/n"
+alert_if = "delta < 1"
+text = "{delta}"
 "#;
     let home = Home::with(config).file("mail", b"from-the-canary\n").env("KEY", "a-canary");
+    let home = home.env("SIGNING", &format!("whsec_{}", STANDARD.encode(KEY)));
     let folder = home.path("").display().to_string();
     let home = home.env("CREDENTIALS_DIRECTORY", &folder);
     let ended = home.runs(&["check"]);
@@ -328,10 +391,17 @@ secrets.smtp_password = { credential = "mail" }
     for line in [
         "sender hook: secrets.key: from environment variable KEY; header, basic; to https://example.org",
         "sender hook: secrets.path: from command /bin/sh; path, query, header, basic, sign; to https://example.org",
-        "sender hook: secrets.signing: from environment variable KEY; sign; to https://example.org",
+        "sender hook: secrets.signing: from environment variable SIGNING; sign; to https://example.org",
         "sender mail: secrets.smtp_password: from credential mail; to the server of `smtp`",
+        "monitor numbers: secrets.key: from environment variable KEY; path, query; to https://api.example.org, \
+         https://login.example.org",
+        "monitor numbers: secrets.token: from environment variable KEY; header, body; to https://api.example.org, \
+         https://login.example.org",
+        "monitor numbers: secrets.spare: from environment variable KEY; used nowhere",
+        "listen 127.0.0.1:0: token: from environment variable KEY; wanted of each request",
         "2 senders, 1 routes: ok",
     ] {
         assert!(ended.stdout.lines().any(|said| said == line), "no {line:?} in {ended:#?}");
     }
+    assert!(!ended.stdout.contains("canary"), "{ended:#?}");
 }

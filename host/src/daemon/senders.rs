@@ -17,7 +17,9 @@ use crate::config::{self, Config};
 use crate::deliver::{self, Fallback, Health, Plugin, Resume, Settings, Surroundings};
 use crate::limits;
 use crate::message::{Millis, Notification};
-use crate::sender::{Delivered, Failure, Manifest, Overflow, Prepared, Sender, StartError, Started};
+use crate::sender::{
+    Delivered, Failure, LoadError, LoadReason, Manifest, Overflow, Prepared, Sender, StartError, Started,
+};
 use crate::store::{Left, LookError, Recovered, Stopped, Store};
 
 impl Plugin for Started {
@@ -310,6 +312,16 @@ fn by_sender(recovered: Recovered, now: u64) -> BTreeMap<String, Resume> {
         resumes.entry(sender).or_default().spent.push(Duration::from_millis(now.saturating_sub(started)));
     }
     resumes
+}
+
+/// Why a sender cannot be loaded, in lines for a person.
+pub(super) fn unfit(config: &Config, error: &LoadError) -> Vec<String> {
+    match &*error.reason {
+        LoadReason::CannotSign { mistakes } => {
+            mistakes.iter().map(|at| config.report(&error.sender, &at.pointer, &at.message)).collect()
+        }
+        _ => vec![format!("{}: error: {error}", error.place)],
+    }
 }
 
 /// Why a sender did not start, in lines for a person: a mistake in its config with the place in `mag.toml`.

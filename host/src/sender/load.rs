@@ -11,6 +11,7 @@ use serde_json::Value;
 use sha2::Digest as _;
 
 use super::component::{self, Unfit};
+use super::failure::ConfigMistake;
 use super::limit::{CallLimits, Calling};
 use super::mail::Mailer;
 use super::secrets::Secrets;
@@ -78,6 +79,12 @@ pub enum LoadReason {
         /// NAME.
         name: String,
     },
+    /// The signatures and logins that the config asks for cannot be made of the secrets.
+    #[error("{}", mistakes.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>().join("; "))]
+    CannotSign {
+        /// At least one.
+        mistakes: Vec<ConfigMistake>,
+    },
     /// An entry of `allow` is no origin.
     #[error("allow: `{origin}` cannot be granted: {reason}")]
     Allow {
@@ -136,6 +143,10 @@ impl Profile {
             .map_err(|unknown| LoadReason::UnknownSecret { pointer: unknown.pointer, name: unknown.name })?;
         if sender.smtp.as_ref().is_some_and(|smtp| smtp.username.is_some()) && !secrets.has(secrets::SMTP_PASSWORD) {
             return Err(LoadReason::NoPassword);
+        }
+        let mistakes = secrets.cannot_sign(&sender.config, if bundled { bundled::signing_keys(&plugin) } else { &[] });
+        if !mistakes.is_empty() {
+            return Err(LoadReason::CannotSign { mistakes });
         }
         let smtp = sender.smtp.clone().map(|smtp| (smtp, secrets.smtp_password().cloned()));
         Ok(Self {

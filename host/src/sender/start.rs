@@ -248,7 +248,7 @@ fn secret_mistakes(profile: &Profile, manifest: &Manifest) -> Vec<ConfigMistake>
         // The operator declared it, so the name is a good one.
         ConfigMistake { pointer: format!("/secrets/{name}"), message: format!("secrets.{name}: {why}") }
     });
-    missing.chain(in_vain).collect()
+    missing.chain(in_vain).chain(profile.secrets.unusable(&manifest.secrets)).collect()
 }
 
 impl Host {

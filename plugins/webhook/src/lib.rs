@@ -61,7 +61,12 @@ impl Sender for Webhook {
     fn about() -> About {
         About::new("webhook", env!("CARGO_PKG_VERSION"), "Tells notifications as JSON to an HTTP endpoint.")
             .secret("url", false, &["path", "query"], "the endpoint's whole address, where it is a secret")
-            .secret(SIGNING, false, &["sign"], "the key that Standard Webhooks are signed with: whsec_ and base64")
+            .secret(
+                SIGNING,
+                false,
+                &["sign", "standard-webhooks"],
+                "the key that Standard Webhooks are signed with: whsec_ and base64",
+            )
             .secret("key", false, &["header"], "the API key, with preset = \"opsgenie\"")
     }
 

@@ -16,7 +16,7 @@ use http_body::{Body, Frame};
 use memchr::memmem;
 
 use super::Secret;
-use super::wire::percent_encoded;
+use super::wire::{path_encoded, percent_encoded};
 
 /// Shorter values are not searched for: they would blot out ordinary words.
 const LEAST_BYTES: usize = 4;
@@ -147,8 +147,9 @@ fn forms(value: &str) -> Vec<Vec<u8>> {
     let encoded = percent_encoded(value);
     let quoted = serde_json::Value::String(value.to_owned()).to_string();
     let in_json = quoted.trim_matches('"').as_bytes().to_vec();
-    let mut forms =
-        vec![value.as_bytes().to_vec(), in_json, lower_escapes(&encoded).into_bytes(), encoded.into_bytes()];
+    let in_urls = [lower_escapes(&encoded), encoded, lower_escapes(&path_encoded(value)), path_encoded(value)];
+    let mut forms = vec![value.as_bytes().to_vec(), in_json];
+    forms.extend(in_urls.map(String::into_bytes));
     if value.len() >= BASE64_BYTES {
         for before in 0..3 {
             forms.push(inside(&STANDARD_NO_PAD.encode(shifted(value, before)), before, value.len()));
@@ -288,6 +289,7 @@ mod tests {
         check("no", "no", "no");
         check("a\"b/c", r#"{"t":"a\"b/c"}"#, r#"{"t":"******"}"#);
         check("a b/ü", "GET /a%20b%2F%C3%BC and /a%20b%2f%c3%bc", "GET /************** and /**************");
+        check("1:a/b", "/bot1:a%2Fb 1%3Aa%2Fb 1%3aa%2fb 1:a%2fb", "/bot******* ********* ********* *******");
         check("-100123", "{\"id\":-100123,\"n\":1}", "{\"id\":-999999,\"n\":1}");
         check("9999", "{\"id\":9999}", "{\"id\":9999}");
         let hook = "https://chat.example/api/1/a-very-long-token?thread=7";

@@ -45,7 +45,7 @@ impl Right {
 }
 
 /// `Authorization: Basic` is a header too.
-fn with_basic(places: &[SecretPlace]) -> BTreeSet<SecretPlace> {
+pub(super) fn with_basic(places: &[SecretPlace]) -> BTreeSet<SecretPlace> {
     let basic = places.contains(&SecretPlace::Header).then_some(SecretPlace::Basic);
     places.iter().copied().chain(basic).collect()
 }

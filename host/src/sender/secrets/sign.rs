@@ -11,8 +11,8 @@ use sha2::Sha256;
 use super::wire::{Errand, Refusal};
 use crate::config::SecretValue;
 
-const SIGN: HeaderName = HeaderName::from_static("mag-sign");
-const BASIC: HeaderName = HeaderName::from_static("mag-basic");
+pub(super) const SIGN: HeaderName = HeaderName::from_static("mag-sign");
+pub(super) const BASIC: HeaderName = HeaderName::from_static("mag-basic");
 const ID: HeaderName = HeaderName::from_static("webhook-id");
 const TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
 const SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
@@ -96,12 +96,18 @@ fn basic(value: &HeaderValue) -> Option<Basic> {
     Some(Basic { user: user.trim().to_owned(), secret })
 }
 
+/// Of a login: a receiver would take what follows a colon for the password.
+pub(super) fn check_user(user: &str) -> Result<(), Refusal> {
+    if user.chars().any(|c| c == ':' || c.is_control()) {
+        return Err(Refusal("mag-basic: a user has no colon and no control character".to_owned()));
+    }
+    Ok(())
+}
+
 impl Basic {
     /// RFC 7617.
     pub(super) fn header(&self, user: &str, password: &SecretValue) -> Result<HeaderValue, Refusal> {
-        if user.chars().any(|c| c == ':' || c.is_control()) {
-            return Err(Refusal("mag-basic: a user has no colon and no control character".to_owned()));
-        }
+        check_user(user)?;
         sensitive(format!("Basic {}", STANDARD.encode(format!("{user}:{}", password.0))))
     }
 }
@@ -146,12 +152,7 @@ fn standard_webhooks(
     let id = id.ok_or_else(|| Refusal("mag-sign: there is no notification, so webhook-id must be given".to_owned()))?;
     let time = (errand.now / 1_000).to_string();
     let mut signatures = Vec::new();
-    for key in keys.0.split_whitespace() {
-        let key = STANDARD.decode(key.strip_prefix(KEY_PREFIX).unwrap_or(key)).ok().filter(|key| !key.is_empty());
-        let key = key.ok_or_else(|| {
-            let what = "`whsec_` and base64, several with spaces between";
-            Refusal(format!("secrets.{name} is no key of Standard Webhooks: {what}"))
-        })?;
+    for key in self::keys(name, keys)? {
         let hash = hmac(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", body])?;
         signatures.push(format!("v1,{}", STANDARD.encode(hash)));
     }
@@ -159,6 +160,16 @@ fn standard_webhooks(
     headers.insert(TIMESTAMP, sensitive(time)?);
     headers.insert(SIGNATURE, sensitive(signatures.join(" "))?);
     Ok(())
+}
+
+/// The keys of Standard Webhooks that a secret of that name holds; at least one.
+pub(super) fn keys(name: &str, value: &SecretValue) -> Result<Vec<Vec<u8>>, Refusal> {
+    let key = |word: &str| STANDARD.decode(word.strip_prefix(KEY_PREFIX).unwrap_or(word)).ok();
+    let keys: Option<Vec<Vec<u8>>> = value.0.split_whitespace().map(key).collect();
+    keys.filter(|keys| !keys.is_empty() && keys.iter().all(|key| !key.is_empty())).ok_or_else(|| {
+        let what = "it must be `whsec_` and base64, as the receiver shows it; several with spaces between";
+        Refusal(format!("secrets.{name} is no key of Standard Webhooks: {what}"))
+    })
 }
 
 fn hmac(key: &[u8], pieces: &[&[u8]]) -> Result<Vec<u8>, Refusal> {

@@ -88,8 +88,11 @@ fn a_value_in_a_url_is_one_piece_of_it_whatever_it_holds() {
     check("a b/ü", "https://a.example/x/{s}?q={s}", Ok("/x/a%20b%2F%C3%BC?q=a%20b%2F%C3%BC"));
     check("x/../../y", "https://a.example/b/{s}/z", Ok("/b/x%2F..%2F..%2Fy/z"));
     check("@evil.example", "https://a.example/{s}", Ok("/%40evil.example"));
-    let encoded = "a%3Fb%23c%26d%3D%0D%0AHost%3A%20e";
-    check("a?b#c&d=\r\nHost: e", "https://a.example/{s}?q={s}", Ok(&format!("/{encoded}?q={encoded}")));
+    let encoded = |colon: &str| format!("a%3Fb%23c%26d%3D%0D%0AHost{colon}%20e");
+    let both = format!("/{}?q={}", encoded(":"), encoded("%3A"));
+    check("a?b#c&d=\r\nHost: e", "https://a.example/{s}?q={s}", Ok(&both));
+    check("123:AB-c", "https://a.example/bot{s}/send", Ok("/bot123:AB-c/send"));
+    check("x:y", "https://a.example/{s}", Ok("/x:y"));
     check("t", "https://a.example/plain?x", Ok("/plain?x"));
 }
 
@@ -249,7 +252,7 @@ fn what_mag_cannot_sign_does_not_leave() {
     sign("hmac-sha256; secret=s; header=Content-Length").is_refused("mag-sign: no signature stands in content-length");
     sign("standard-webhooks; secret=smtp_password").is_refused("it asks for secrets.smtp_password, which there is not");
     sign("standard-webhooks; secret=s")
-        .is_refused("secrets.s is no key of Standard Webhooks: `whsec_` and base64, several with spaces between");
+        .is_refused("secrets.s is no key of Standard Webhooks: it must be `whsec_` and base64, as the receiver shows it; several with spaces between");
     asked(&[("s", "k")], "secrets.s.in = [\"header\"]", &[])
         .with("mag-sign", "hmac-sha256; secret=s; header=x")
         .is_refused("secrets.s may not stand in sign: add in = [\"sign\"] to it");
