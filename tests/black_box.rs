@@ -40,6 +40,7 @@ mod black_box {
     mod otlp;
     mod plugins;
     mod ports;
+    mod proxy;
     mod readme;
     mod reload;
     mod secrets;
