@@ -26,6 +26,7 @@ mod locate;
 mod lock;
 mod log;
 mod monitor;
+mod monitor_url;
 mod pin;
 mod plugin_limits;
 mod reload;
@@ -47,6 +48,7 @@ mod tests;
 
 pub use live::LiveSecret;
 pub use lock::{LockError, Locked};
+pub use monitor_url::MonitorUrl;
 pub use pin::Sha256;
 pub use report::{Mistakes, Places};
 pub use schema::schema;
@@ -359,7 +361,7 @@ pub struct Monitor {
     /// NAME.
     pub name: String,
     /// What is fetched.
-    pub url: url::Url,
+    pub url: MonitorUrl,
     /// Sent with each fetch; values may hold `${secret:NAME}`.
     pub headers: BTreeMap<String, String>,
     /// By name.
@@ -412,7 +414,7 @@ pub enum Comparison {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenRefresh {
     /// Gets a POST of `{"token": old}`, answers `{"token": new}`.
-    pub url: url::Url,
+    pub url: MonitorUrl,
     /// How often.
     pub every: Duration,
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
-use url::Url;
 
 use crate::clock::{Clock, sleep_until};
-use crate::config::{self, AlertIf, Comparison, Config, Values};
+use crate::config::{self, AlertIf, Comparison, Config, MonitorUrl, Values};
 use crate::egress::{Answer, Client, EgressError, Fetch, sensitive};
 use crate::limits;
 use crate::message::{Batch, Entry, Labels, MONITOR_KIND, Message};
@@ -25,6 +25,8 @@ mod tests;
 
 pub use snapshot::{Snapshot, SnapshotError};
 
+/// What of a secret is written in a URL in another way: all but letters, digits and `-._~`.
+const IN_A_URL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 /// The secret that `token_refresh` renews.
 const TOKEN: &str = "token";
 
@@ -75,7 +77,7 @@ pub fn all(config: &Config, mut secrets: BTreeMap<String, Values>) -> anyhow::Re
     let mut monitors = Vec::new();
     for monitor in &config.monitors {
         let urls = [Some(&monitor.url), monitor.token_refresh.as_ref().map(|refresh| &refresh.url)];
-        let client = Client::for_typed(urls.into_iter().flatten())?;
+        let client = Client::for_typed(urls.into_iter().flatten().map(MonitorUrl::marked))?;
         monitors.push(Monitor::new(monitor.clone(), secrets.remove(&monitor.name).unwrap_or_default(), client));
     }
     Ok(monitors)
@@ -142,7 +144,7 @@ impl<E: Endpoint> Monitor<E> {
     /// Fetches and compares; a text when there is something to tell.
     async fn poll(&mut self, now: Instant) -> Result<Option<String>, PollError> {
         self.reread().await;
-        let fetch = self.request(Method::GET, self.config.url.clone(), Bytes::new())?;
+        let fetch = self.request(Method::GET, &self.config.url, Bytes::new())?;
         let answer = self.endpoint.fetch(fetch).await?;
         // 307 and 308 without a Location are answers, as the Go service took them.
         if !matches!(answer.status.as_u16(), 200 | 307 | 308) {
@@ -166,7 +168,7 @@ impl<E: Endpoint> Monitor<E> {
         let Some(refresh) = &self.config.token_refresh else { return Ok(()) };
         let old = self.secrets.get(TOKEN).map(String::as_str).unwrap_or_default();
         let body = json!({ TOKEN: old }).to_string();
-        let mut fetch = self.request(Method::POST, refresh.url.clone(), body.into())?;
+        let mut fetch = self.request(Method::POST, &refresh.url, body.into())?;
         fetch.headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         let answer = self.endpoint.fetch(fetch).await?;
         if !answer.status.is_success() && !matches!(answer.status.as_u16(), 307 | 308) {
@@ -180,7 +182,12 @@ impl<E: Endpoint> Monitor<E> {
         Ok(())
     }
 
-    fn request(&self, method: Method, url: Url, body: Bytes) -> Result<Fetch, EgressError> {
+    fn request(&self, method: Method, url: &MonitorUrl, body: Bytes) -> Result<Fetch, EgressError> {
+        let value = |name: &str| self.secrets.get(name).map(String::as_str).unwrap_or_default();
+        let url = url.filled(|name| utf8_percent_encode(value(name), IN_A_URL).to_string()).ok_or_else(|| {
+            let why = "a secret would change where its URL leads: it may be no step of a path";
+            EgressError::Request(why.to_owned())
+        })?;
         let mut headers = HeaderMap::new();
         for (name, value) in &self.config.headers {
             let name: HeaderName =

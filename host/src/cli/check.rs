@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+mod secrets;
+
 use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::config::{Config, Route};
 use crate::daemon::{self, explain};
@@ -62,24 +64,18 @@ struct Found {
 
 /// What is wrong; and what each sender asks for, and where each secret comes from and may go.
 async fn check(config: &Config, online: bool) -> anyhow::Result<(Vec<Found>, Vec<String>)> {
-    let secrets = config.read_secrets(&env)?;
-    daemon::check_listeners(config, secrets.listen.clone(), &env)?;
+    let values = config.read_secrets(&env)?;
+    daemon::check_listeners(config, values.listen.clone(), &env)?;
     let host = Host::new(HostOptions::new(cache_dir()))?;
     let (mut found, mut told) = (Vec::new(), Vec::new());
     if let Some(Err(error)) = config.store.path.as_deref().map(store::check_place) {
         found.push(Found { text: format!("mag: {error}"), online: false });
     }
-    for sender in daemon::load_senders(config, &host, &secrets)? {
+    for sender in daemon::load_senders(config, &host, &values)? {
         check_sender(config, &sender, online, (&mut found, &mut told)).await;
     }
-    for monitor in &config.monitors {
-        let to = monitor.url.origin().ascii_serialization();
-        told.extend(
-            monitor.secrets.iter().map(|(name, source)| {
-                format!("monitor {}: secrets.{name}: from {source}; header; to {to}", monitor.name)
-            }),
-        );
-    }
+    told.extend(config.monitors.iter().flat_map(secrets::of_monitor));
+    told.extend(config.listen.iter().flat_map(secrets::of_listener));
     Ok((found, told))
 }
 

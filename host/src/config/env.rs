@@ -195,7 +195,7 @@ fn api(draft: &mut Draft, variables: &mut Variables<'_>, file: &File) {
     let Some(url) = url("API_ADDRESS", variables, file) else { return };
     let mut monitor = Monitor {
         name: API.to_owned(),
-        url,
+        url: url.into(),
         headers: [].into(),
         secrets: [].into(),
         interval: monitor::INTERVAL,
@@ -237,7 +237,7 @@ fn token(monitor: &mut Monitor, variables: &mut Variables<'_>, file: &File) {
     let Some(url) = url("API_TOKEN_REFRESH_ADDRESS", variables, file) else { return };
     let every = variables.number("API_TOKEN_REFRESH_INTERVAL", seconds(), TOKEN_REFRESH_SECONDS);
     let every = Duration::from_secs(every.unwrap_or(TOKEN_REFRESH_SECONDS));
-    monitor.token_refresh = Some(TokenRefresh { url, every });
+    monitor.token_refresh = Some(TokenRefresh { url: url.into(), every });
 }
 
 fn url(name: &'static str, variables: &mut Variables<'_>, file: &File) -> Option<url::Url> {

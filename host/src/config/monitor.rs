@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::monitor_url::Wrong;
 use super::secret::{self, Secrets};
 use super::sender::has_user;
 use super::typed::{NAME, Section, Value, is_name};
-use super::{AlertIf, Comparison, Monitor, TokenRefresh, duration};
+use super::{AlertIf, Comparison, Monitor, MonitorUrl, TokenRefresh, duration};
 
 /// Between two fetches.
 pub(super) const INTERVAL: Duration = Duration::from_secs(300);
@@ -44,7 +45,7 @@ pub(super) fn read(root: &mut Section<'_>) -> Vec<Monitor> {
 /// All keys are read before the first missing one gives up, so that all mistakes are found.
 fn one(name: &str, section: &mut Section<'_>) -> Option<Monitor> {
     let secrets = secret::read(section);
-    let url = section.require("url").and_then(|value| url(&value));
+    let url = section.require("url").and_then(|value| url(&value, &secrets));
     let headers = section.take("headers").map(|value| headers(&value, &secrets)).unwrap_or_default();
     let interval = section.take("interval").and_then(|value| duration::read(&value, INTERVAL_LEAST));
     let keep = section.take("keep").and_then(|value| value.count(KEEP_LEAST));
@@ -72,28 +73,31 @@ fn one(name: &str, section: &mut Section<'_>) -> Option<Monitor> {
     })
 }
 
-/// What a URL of a monitor must be.
+/// What a URL of a monitor must be, where it asks for no secret.
 pub(super) fn parse_url(text: &str) -> Option<Url> {
     Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))
 }
 
-fn url(value: &Value<'_>) -> Option<Url> {
+fn url(value: &Value<'_>, secrets: &Secrets) -> Option<MonitorUrl> {
     let what = "a URL like \"https://example.org/numbers\"";
     let text = value.string(what)?;
-    if secret::is_in(text) {
-        value.wrong("a secret inside a URL is not in this version");
-        return None;
-    }
-    let url = parse_url(text);
-    if url.as_ref().is_some_and(has_user) {
+    secret::check(text, &value.span(), secrets, value.file);
+    let url = MonitorUrl::parse(text);
+    if url.as_ref().is_ok_and(|url| has_user(url.marked())) {
         let message = format!("`{}`: no user and password in a URL, use `headers` and `secrets`", value.name);
         value.file.wrong_hidden(&value.span(), message);
         return None;
     }
-    if url.is_none() {
-        value.expected(what);
+    match url {
+        Ok(_) => {}
+        Err(Wrong::SecretInHost) => {
+            let message =
+                format!("`{}`: a secret stands in the path or the query of a URL, or in `headers`", value.name);
+            value.file.wrong(&value.span(), message);
+        }
+        Err(Wrong::NoUrl) => value.expected(what),
     }
-    url
+    url.ok()
 }
 
 fn headers(value: &Value<'_>, secrets: &Secrets) -> BTreeMap<String, String> {
@@ -155,7 +159,7 @@ fn token_refresh(value: &Value<'_>, name: &str, secrets: &Secrets) -> Option<Tok
         value.file.absent(&value.key, "`token_refresh` renews `secrets.token`, which is missing");
     }
     value.section(name, |section| {
-        let refresh = section.require("url").and_then(|value| url(&value));
+        let refresh = section.require("url").and_then(|value| url(&value, secrets));
         let every = section.require("every").and_then(|value| duration::read(&value, INTERVAL_LEAST));
         Some(TokenRefresh { url: refresh?, every: every? })
     })?

@@ -275,6 +275,13 @@ pub(super) fn is_in_host(text: &str) -> bool {
 }
 
 /// Whether `text` asks for a secret.
-pub(super) fn is_in(text: &str) -> bool {
+fn is_in(text: &str) -> bool {
     text.contains(OPEN)
+}
+
+/// What stands before the first secret that `text` asks for, its name, and what stands behind.
+pub(super) fn split(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, after) = text.split_once(OPEN)?;
+    let (name, after) = after.split_once('}')?;
+    Some((before, name, after))
 }

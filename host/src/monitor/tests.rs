@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use http::{HeaderValue, StatusCode};
+use url::Url;
 
 use super::*;
 
@@ -40,7 +41,7 @@ impl Endpoint for Script {
 fn campaigns() -> config::Monitor {
     config::Monitor {
         name: "campaigns".to_owned(),
-        url: "https://api.example.org/campaigns".parse().expect("a URL"),
+        url: "https://api.example.org/campaigns".parse::<Url>().expect("a URL").into(),
         headers: BTreeMap::from([("Authorization".to_owned(), "Bearer ${secret:token}".to_owned())]),
         secrets: BTreeMap::new(),
         interval: MINUTES_5,
@@ -115,7 +116,7 @@ async fn a_failed_fetch_checks_nothing_and_the_next_one_compares_with_the_last_g
 async fn a_renewed_token_is_sent_from_then_on() {
     let mut monitor = campaigns();
     let url: Url = "https://api.example.org/refresh".parse().expect("a URL");
-    monitor.token_refresh = Some(config::TokenRefresh { url: url.clone(), every: Duration::from_secs(450) });
+    monitor.token_refresh = Some(config::TokenRefresh { url: url.clone().into(), every: Duration::from_secs(450) });
     let script = Script::new(&[(200, &body(&[])), (200, r#"{"token":"second"}"#), (200, &body(&[]))]);
     told_within(monitor, &script, MINUTES_5 * 2).await;
     let asked = script.asked();
@@ -124,6 +125,31 @@ async fn a_renewed_token_is_sent_from_then_on() {
     assert_eq!((&asked[1].1.method, &asked[1].1.url), (&Method::POST, &url));
     assert_eq!(&asked[1].1.body[..], br#"{"token":"first"}"#);
     assert_eq!(sent(2), Some(b"Bearer second".as_slice()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_stands_in_the_url_in_one_piece_and_takes_no_step_out_of_it() {
+    let text = r#"[monitors.m]
+url = "https://api.example.org/of/${secret:token}/numbers?key=${secret:token}"
+secrets.token = { env = "X" }
+items = "/campaigns"
+id = "/id"
+value = "/errors/FKP"
+alert_if = "delta < 1"
+text = "x"
+"#;
+    let source = config::Source { file: None, text: text.to_owned() };
+    let config = Config::load(&source, &|_| None).expect("a config");
+    let script = Script::new(&[(200, &body(&[]))]);
+    let request = |token: &str| {
+        let secrets = BTreeMap::from([(TOKEN.to_owned(), config::SecretValue(token.to_owned()).into())]);
+        let monitor = Monitor::new(config.monitors[0].clone(), secrets, script.clone());
+        monitor.request(Method::GET, &monitor.config.url, Bytes::new()).map(|fetch| fetch.url.to_string())
+    };
+    let expect = "https://api.example.org/of/a%2F..%2F%3Fb/numbers?key=a%2F..%2F%3Fb";
+    assert_eq!(request("a/../?b").as_deref(), Ok(expect));
+    let refused = request("..").expect_err("a step").to_string();
+    assert!(refused.contains("may be no step of a path"), "{refused}");
 }
 
 #[tokio::test]
@@ -155,7 +181,7 @@ async fn a_token_in_a_file_is_read_again() {
 #[tokio::test(start_paused = true)]
 async fn a_token_that_cannot_be_renewed_stays_and_is_tried_again() {
     let mut monitor = campaigns();
-    let url = "https://api.example.org/refresh".parse().expect("a URL");
+    let url = "https://api.example.org/refresh".parse::<Url>().expect("a URL").into();
     monitor.token_refresh = Some(config::TokenRefresh { url, every: Duration::from_secs(100) });
     let script = Script::new(&[(500, "")]);
     told_within(monitor, &script, Duration::from_secs(450)).await;

@@ -217,7 +217,7 @@ const SENDER_SECRET: &[Key] = &[
 ];
 
 const MONITOR: &[Key] = &[
-    key("url", Text, "What is polled").required(),
+    key("url", Text, "What is polled; ${secret:NAME} may stand in its path and its query").required(),
     key("headers", TextTable, "Sent with each poll; ${secret:NAME} stands for a secret"),
     key("secrets", Named("secret"), "Values for the headers, by name"),
     key("interval", Duration, "Between two polls").or(r#""5m""#),

@@ -201,7 +201,7 @@ fn the_monitors_own_variables() {
     assert_eq!(monitor.headers["Authorization"], "Bearer ${secret:token}");
     assert_eq!(monitor.secrets["token"], SecretSource::Env("API_TOKEN".into()));
     let refresh = monitor.token_refresh.as_ref().expect("made");
-    assert_eq!((refresh.url.as_str(), refresh.every.as_secs()), ("https://a.org/r", 60));
+    assert_eq!((refresh.url.marked().as_str(), refresh.every.as_secs()), ("https://a.org/r", 60));
     assert_eq!((monitor.interval.as_secs(), monitor.keep), (10, 4));
     assert_eq!(monitor.alert_if, AlertIf { op: Comparison::Less, threshold: 5.0 });
     assert_eq!(config.from_env.len(), variables.len());
@@ -234,7 +234,7 @@ fn the_monitors_variables_that_are_wrong() {
 fn a_monitor_of_that_name_in_the_file_is_left_alone() {
     let text = "[monitors.api]\nurl = \"https://b.org\"\nitems = \"\"\nid = \"/id\"\nvalue = \"/v\"\nalert_if = \"delta < 1\"\ntext = \"x\"";
     let config = with(text, &[("API_ADDRESS", "https://a.org/c")]);
-    assert_eq!((config.monitors.len(), config.monitors[0].url.as_str()), (1, "https://b.org/"));
+    assert_eq!((config.monitors.len(), config.monitors[0].url.marked().as_str()), (1, "https://b.org/"));
     expect!["API_ADDRESS: warning: not used, because the file has [monitors.api]"]
         .assert_eq(&config.warnings.join("\n"));
 }

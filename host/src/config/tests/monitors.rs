@@ -93,6 +93,33 @@ fn mistakes_in_headers_and_token_refresh() {
 }
 
 #[test]
+fn secrets_in_urls() {
+    let check = |url: &str, expect: &Expect| {
+        let monitor = MONITOR.replace("https://api.example.org/campaigns", url);
+        check(&format!("{monitor}alert_if = \"delta < 3\"\nsecrets.key = {{ env = \"KEY\" }}"), expect);
+    };
+    check(
+        "https://${secret:key}/campaigns",
+        &expect![[r#"
+            mag.toml:2:7: error: `url`: a secret stands in the path or the query of a URL, or in `headers`
+            url = "https://${secret:key}/campaigns"
+                  ^"#]],
+    );
+    check(
+        "https://api.example.org/${secret:kee}",
+        &expect![[r#"
+            mag.toml:2:7: error: no secret `kee`, did you mean `key`?
+            url = "https://api.example.org/${secret:kee}"
+                  ^"#]],
+    );
+    let config = load(&format!(
+        "{}alert_if = \"delta < 3\"\nsecrets.key = {{ env = \"KEY\" }}",
+        MONITOR.replace("campaigns\"\nitems", "${secret:key}\"\nitems")
+    ));
+    assert_eq!(config.monitors[0].url.asks().collect::<Vec<_>>(), [("key", SecretPlace::Path)]);
+}
+
+#[test]
 fn what_a_monitor_must_have() {
     check(
         "[monitors.m]\nurl = \"ftp://x\"\nitems = \"campaigns\"\nid = \"/a~2\"",
