@@ -31,6 +31,8 @@ mod words;
 const EXIT_USAGE: u8 = 2;
 /// `sysexits.h`: try again later; mag is not reached.
 const EXIT_TEMPORARY: u8 = 75;
+/// `sysexits.h`: not allowed, which trying again does not change.
+const EXIT_DENIED: u8 = 77;
 
 /// Takes in messages, counts what is the same, and tells people through sandboxed senders.
 #[derive(Debug, Parser)]

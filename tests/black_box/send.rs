@@ -128,8 +128,8 @@ fn a_port_with_a_token_is_posted_to_with_the_token_that_the_config_or_the_variab
     };
     elsewhere("canary-of-the-port").must_be(0, "", "");
     let wrong = elsewhere("another");
-    wrong.must_fail_with(75, &["it answers 401: this listener wants its token"]);
-    assert!(!wrong.stderr.contains("another"), "{wrong:?}");
+    wrong.must_fail_with(77, &["it answers 401: this listener wants its token"]);
+    assert!(!wrong.stderr.contains("another") && !wrong.stderr.contains("mag run"), "{wrong:?}");
     let expect = [("a".to_owned(), 3_001), ("c".to_owned(), 1)];
     assert_eq!(mag.stops().store().open_windows(), expect);
 }

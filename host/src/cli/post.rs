@@ -65,7 +65,11 @@ impl Posting {
         let Some(accepted) = answer.get("accepted").and_then(Value::as_u64) else {
             let why = answer.get("error").and_then(Value::as_str).unwrap_or("no reason is given");
             // What is refused as a whole is refused the next time too.
-            let kind = if status < 500 { ErrorKind::InvalidData } else { ErrorKind::ConnectionAborted };
+            let kind = match status {
+                401 | 403 => ErrorKind::PermissionDenied,
+                ..500 => ErrorKind::InvalidData,
+                _ => ErrorKind::ConnectionAborted,
+            };
             return Err(io::Error::new(kind, format!("it answers {status}: {why}")));
         };
         for error in answer.get("errors").and_then(Value::as_array).into_iter().flatten() {

@@ -11,7 +11,7 @@ use clap::Args;
 use mag_client::{Builder, Client, Error, Message};
 
 use super::reach::{self, ReachError};
-use super::{EXIT_TEMPORARY, EXIT_USAGE, complain};
+use super::{EXIT_DENIED, EXIT_TEMPORARY, EXIT_USAGE, complain};
 use crate::limits;
 
 /// mag cuts longer texts, so more of a line is not kept; what is kept beyond the limit makes mag say so.
@@ -72,7 +72,8 @@ impl To {
     }
 }
 
-/// Sends what `args` say; exit status 0 acknowledged, 1 refused, 2 arguments or config, 75 not reached or no ack in time.
+/// Sends what `args` say; exit status 0 acknowledged, 1 refused, 2 arguments or config, 75 not reached or no
+/// ack in time, 77 not allowed.
 #[must_use]
 pub(super) fn run(args: &SendArgs, config: Option<&Path>) -> ExitCode {
     let client = match args.to.client(config) {
@@ -99,6 +100,9 @@ enum Failure {
     Input(io::Error),
     #[error("{0}; start it with `mag run`, or say where it is with --to")]
     Away(Error),
+    /// A wrong token, or a socket that this user may not open.
+    #[error("{0}")]
+    Denied(Error),
     #[error("{0}")]
     Other(Error),
 }
@@ -107,6 +111,7 @@ impl Failure {
     fn exit_status(&self) -> u8 {
         match self {
             Self::Away(_) | Self::Other(Error::NoAck { .. }) => EXIT_TEMPORARY,
+            Self::Denied(_) => EXIT_DENIED,
             Self::Input(_) | Self::Other(_) => 1,
         }
     }
@@ -115,6 +120,9 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
+            Error::NotReached { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Self::Denied(error)
+            }
             Error::NotReached { .. } => Self::Away(error),
             other => Self::Other(other),
         }
