@@ -45,6 +45,8 @@ const STYLE: Style = Style { severity: false, ..CHAT };
 const MAX_GROUPS: u32 = 100;
 /// Of a name.
 const USERNAME_CHARS: usize = 80;
+/// Discord refuses each message under such a name (Create Webhook: a name cannot contain these).
+const NOT_IN_A_NAME: [&str; 2] = ["clyde", "discord"];
 
 impl Sender for Discord {
     type Config = Config;
@@ -63,11 +65,13 @@ impl Sender for Discord {
         let query = config.url.as_ref().is_none_or(|url| !url.contains('?'));
         let snowflake = |id: &String| !id.is_empty() && id.bytes().all(|c| c.is_ascii_digit());
         let name = |name: &String| (1..=USERNAME_CHARS).contains(&name.trim().chars().count());
+        let taken = |name: &String| NOT_IN_A_NAME.iter().any(|word| name.to_lowercase().contains(word));
         Checks::new()
             .webhook(config.url.as_deref(), secrets, &["POST", "PATCH"], "the Discord webhook")
             .must(query, "/url", "the webhook's address has no query: set thread_id for a thread")
             .must(config.thread_id.as_ref().is_none_or(snowflake), "/thread_id", "the thread's id, a number, is needed")
             .must(config.username.as_ref().is_none_or(name), "/username", "a name has 1 to 80 characters")
+            .must(!config.username.as_ref().is_some_and(taken), "/username", "Discord lets nobody be called that")
             .done()
     }
 

@@ -96,6 +96,7 @@ fn mistakes_in_the_config_are_told_with_their_place() {
         ("{}", vec!["/url"]),
         (r#"{"url":"example.org","thread_id":"x","username":""}"#, vec!["/url", "/thread_id", "/username"]),
         (r#"{"url":"https://discord.com/api/webhooks/1/t?wait=true"}"#, vec!["/url"]),
+        (r#"{"url":"https://discord.com/api/webhooks/1/t","username":"My Discord"}"#, vec!["/username"]),
         (r#"{"ulr":""}"#, vec!["/ulr"]),
     ] {
         let mistakes = adapter::validate::<Discord>(config).unwrap_err();

@@ -114,6 +114,17 @@ impl Sender for Telegram {
     }
 }
 
+/// What Telegram says of a chat or a topic into which the bot cannot write.
+const OF_THE_CHAT: [&str; 8] = [
+    "chat not found",
+    "not enough rights",
+    "have no rights",
+    "need administrator rights",
+    "message thread not found",
+    "CHAT_WRITE_FORBIDDEN",
+    "TOPIC_CLOSED",
+    "TOPIC_DELETED",
+];
 /// What Telegram says of a message that cannot be changed (any more).
 const GONE: [&str; 3] = ["message to edit not found", "message can't be edited", "MESSAGE_ID_INVALID"];
 
@@ -155,9 +166,9 @@ fn said(answer: &Response) -> String {
 fn check(answer: &Response, now_ms: u64) -> Result<(), Failure> {
     answer.check_with(now_ms, "telegram", |body| {
         let said = Said::read(body, "", "/description");
-        // About the chat and not about this message: the next one would fare no better.
-        let chat = ["chat not found", "not enough rights", "message thread not found", "need administrator rights"];
-        let misconfigured = chat.iter().any(|word| said.text.contains(word));
+        // About the chat and not about this message: the next one would fare no better. The Bot API's own documentation
+        // lists no descriptions; the words in capitals are those of https://core.telegram.org/method/messages.sendMessage.
+        let misconfigured = OF_THE_CHAT.iter().any(|word| said.text.contains(word));
         let after_s = body.pointer("/parameters/retry_after").and_then(Value::as_f64);
         Said { after_s, kind: misconfigured.then_some(FailureKind::Misconfigured), ..said }
     })

@@ -76,6 +76,7 @@ fn each_answer_means_what_telegram_documents() {
         (404, refusal(404, "Not Found"), FailureKind::Misconfigured, None),
         (403, refusal(403, "Forbidden: bot was kicked from the group chat"), FailureKind::Misconfigured, None),
         (400, refusal(400, "Bad Request: chat not found"), FailureKind::Misconfigured, None),
+        (400, refusal(400, "Bad Request: TOPIC_CLOSED"), FailureKind::Misconfigured, None),
         (400, refusal(400, "Bad Request: message is too long"), FailureKind::Permanent, None),
         (500, refusal(500, "Internal Server Error"), FailureKind::Retry, None),
     ] {
