@@ -34,9 +34,11 @@ const TARGET: &str = "wasm32-wasip2";
 /// Their profile in the workspace's `Cargo.toml`.
 const PROFILE: &str = "guest";
 /// What decides whether they must be built anew, from the workspace's folder.
-const INPUTS: [&str; 7] = [
+const INPUTS: [&str; 9] = [
     "plugins",
     "plugin-sdk/src",
+    "plugin-sdk/docs",
+    "plugin-sdk/examples",
     "plugin-sdk/wit",
     "plugin-sdk/kits",
     "plugin-sdk/README.md",
@@ -95,6 +97,10 @@ fn kits(sdk: &Path) -> Result<String, String> {
         collect(&sdk.join(folder), inside, &mut files)?;
         if name == "SDK" {
             files.push(("README.md".to_owned(), sdk.join("README.md")));
+            // What it points to.
+            for folder in ["docs", "examples"] {
+                collect(&sdk.join(folder), &format!("{folder}/"), &mut files)?;
+            }
         }
         files.sort();
         writeln!(source, "/// {about}\nconst {name}: &[(&str, &str)] = &[").map_err(|error| error.to_string())?;

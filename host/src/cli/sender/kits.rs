@@ -72,6 +72,8 @@ fn placed(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]
@@ -90,9 +92,33 @@ mod tests {
     }
 
     #[test]
+    fn every_page_of_a_kit_points_to_what_is_there() {
+        for lang in Lang::value_variants() {
+            let files = lang.files("chat-room");
+            for page in files.iter().filter(|file| file.path.ends_with(".md")) {
+                let folder = Path::new(&page.path).parent().unwrap();
+                let links = page.text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+                let near = links.map(|(link, _)| link).filter(|link| !link.contains("://") && !link.starts_with('#'));
+                for link in near {
+                    let mut path = folder.to_owned();
+                    for step in link.split('#').next().unwrap_or_default().split('/') {
+                        if step == ".." {
+                            path.pop();
+                        } else {
+                            path.push(step);
+                        }
+                    }
+                    let there = files.iter().any(|file| Path::new(&file.path) == path);
+                    assert!(there, "{lang:?}: {} points to {link}", page.path);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn the_sdk_of_a_kit_wants_what_the_workspace_wants() {
         let read = |path: &str| {
-            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
             std::fs::read_to_string(&path).unwrap().parse::<toml::Table>().unwrap()
         };
         let workspace = read("Cargo.toml")["workspace"]["dependencies"].clone();
