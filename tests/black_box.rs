@@ -43,10 +43,12 @@ mod black_box {
     mod proxy;
     mod readme;
     mod reload;
+    mod reload_keys;
     mod secrets;
     mod send;
     mod senders;
     mod sentry;
+    mod service;
     mod signals;
     mod slack;
     mod soak;

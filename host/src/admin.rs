@@ -14,7 +14,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -121,18 +121,14 @@ impl Admin {
     }
 }
 
-/// Answers until `stop`; then nothing of it is left.
-pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationToken) {
+/// Answers until `stop`; then nothing of it is left. Once `closing`, whoever was let in before is still answered.
+pub async fn serve(listener: TcpListener, admin: Arc<Admin>, closing: CancellationToken, stop: CancellationToken) {
     let (mut turns, mut connections) = (Turns::default(), JoinSet::new());
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
-            Some(ended) = connections.join_next() => {
-                // One that was turned away is cancelled.
-                if let Err(error) = ended && !error.is_cancelled() {
-                    tracing::error!(%error, "a request to [admin] ended by a mistake of mag's own");
-                }
-            }
+            () = closing.cancelled() => break,
+            Some(ended) = connections.join_next() => note(&ended),
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     // One more is closed at once: whoever looks in asks again.
@@ -149,7 +145,20 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, stop: CancellationT
             },
         }
     }
+    drop(listener);
+    while let Some(Some(ended)) = stop.run_until_cancelled(connections.join_next()).await {
+        note(&ended);
+    }
     connections.shutdown().await;
+}
+
+fn note(ended: &Result<(), JoinError>) {
+    // One that was turned away is cancelled.
+    if let Err(error) = ended
+        && !error.is_cancelled()
+    {
+        tracing::error!(%error, "a request to [admin] ended by a mistake of mag's own");
+    }
 }
 
 /// One connection is one request, and has an end however slow its client is.

@@ -120,6 +120,11 @@ impl Alerts {
         }
     }
 
+    /// Other bounds, for alerts that are posted from now on.
+    pub fn rebound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Takes in what a former run left. While mag was away nobody could post it again, so it gets the time for that.
     pub fn restore(&mut self, alert: Alert, now: Millis, at: Instant) {
         let left = Duration::from_millis(alert.ends.saturating_sub(now)).max(self.bounds.resolve_timeout);

@@ -6,14 +6,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use tokio::net::TcpListener;
+use anyhow::bail;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{self, Admin, Loaded, Reload};
+use crate::admin::{Admin, Loaded, Reload};
 use crate::alertmanager::Alertmanager;
-use crate::alerts::{Alerts, Bounds};
+use crate::alerts::Alerts;
 use crate::clock::{Clock, as_millis};
 use crate::config::{Config, Env, SecretValues, Values};
 use crate::engine::Core;
@@ -25,13 +24,15 @@ use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::sender::{Host, HostOptions, Sender};
 use crate::store::{self, Recovered, Routing, Store};
-use crate::{engine, group, monitor};
+use crate::telemetry::Logging;
+use crate::{alerts, engine, group, monitor};
 
 mod diff;
 mod files;
 mod fixed;
 mod house;
 mod listeners;
+mod looking;
 mod monitors;
 mod reload;
 mod senders;
@@ -41,6 +42,7 @@ pub(crate) use senders::explain;
 
 use house::{House, Rest};
 use listeners::{Listeners, Ports, Rules};
+use looking::Looking;
 use monitors::Monitors;
 use senders::Senders;
 
@@ -63,6 +65,21 @@ pub struct Source {
     pub read: Box<dyn Fn() -> Result<Config, String> + Send + Sync>,
     /// Where secrets are read from.
     pub env: OwnEnv,
+    /// How mag logs, which a new config may change.
+    pub logging: Logging,
+    /// Hears what mag is at.
+    pub manager: Box<dyn Fn(Phase<'_>) + Send + Sync>,
+}
+
+/// What mag is at, for a service manager.
+#[derive(Clone, Copy, Debug)]
+pub enum Phase<'a> {
+    /// It takes messages in, and there is this to say.
+    Ready(&'a str),
+    /// It reads its config again; `Ready` follows, whatever comes of it.
+    Reloading,
+    /// It stops.
+    Stopping,
 }
 
 /// Loads what the config names, so that every mistake shows before mag listens. `env` is where secrets are read from.
@@ -105,13 +122,14 @@ pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> any
 struct Generation {
     config: Config,
     secrets: SecretValues,
-    /// The component of each sender.
-    plugins: BTreeMap<String, [u8; 32]>,
+    /// The component of each sender, and where its secrets lead that are whole URLs.
+    plugins: BTreeMap<String, ([u8; 32], Vec<String>)>,
 }
 
 impl Generation {
     fn new(config: Config, secrets: SecretValues, senders: &[Sender]) -> Self {
-        let plugins = senders.iter().map(|sender| (sender.name().to_owned(), sender.component())).collect();
+        let plugin = |sender: &Sender| (sender.name().to_owned(), (sender.component(), sender.leads_to()));
+        let plugins = senders.iter().map(plugin).collect();
         Self { config, secrets, plugins }
     }
 }
@@ -131,11 +149,11 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let Ready { config, secrets, senders: loaded, monitors, ports, host } = ready;
     let listeners = listeners::bind(&config, ports).await?;
-    let looked_at = bind_admin(&config).await?;
+    let looked_at = looking::bind(&config).await?;
     let routes = Routes::new(&config.route);
     let (store, writer, mut recovered) = open_store(&config, &routes, &clock)?;
     let (core, restored) = core(&config, routes.clone(), &mut recovered, &clock);
-    announce(&config, &listeners, looked_at.as_ref(), restored, &recovered);
+    announce(&config, &listeners, restored, &recovered);
 
     let (batches, receiver) = mpsc::channel::<Batch>(limits::BATCH_QUEUE);
     let (reroutes, rerouted) = mpsc::channel(1);
@@ -163,21 +181,20 @@ pub async fn run(
     let watching = tokio::spawn(files::run(files, reloads.0.clone(), stop.clone()));
     let (keep, kept) = watch::channel(current.config.store.keep);
     let shown = watch::channel(as_loaded(&current.config, &clock)).0;
-    let looking = looked_at.map(|listener| {
-        let admin = Admin {
-            store: store.clone(),
-            intake,
-            batches: for_admin,
-            senders: senders.watch(),
-            loaded: shown.subscribe(),
-            reload: reloads.0,
-            host: host.clone(),
-            clock: clock.clone(),
-            started: clock.now(),
-            stopping: stop.clone(),
-        };
-        tokio::spawn(admin::serve(listener, Arc::new(admin), telling.clone()))
-    });
+    let admin = Admin {
+        store: store.clone(),
+        intake,
+        batches: for_admin,
+        senders: senders.watch(),
+        loaded: shown.subscribe(),
+        reload: reloads.0,
+        host: host.clone(),
+        clock: clock.clone(),
+        started: clock.now(),
+        stopping: stop.clone(),
+    };
+    let mut looking = Looking::new(admin, &telling);
+    looking.at(looked_at);
     let tidying = tokio::spawn(tidy(store.clone(), kept, clock.clone(), telling.clone()));
     let mut house = House {
         current,
@@ -194,25 +211,18 @@ pub async fn run(
         keep,
         watched,
         shown,
+        looking,
     };
     house.until_stopped(&stop, reloads.1).await?;
-    tracing::info!("stopping");
-    house.stop(Rest { telling, watching, tidying, looking, writer }).await
-}
-
-async fn bind_admin(config: &Config) -> anyhow::Result<Option<TcpListener>> {
-    let Some(admin) = &config.admin else { return Ok(None) };
-    let bound = TcpListener::bind(&admin.address).await;
-    bound.map(Some).with_context(|| {
-        format!("cannot listen on {}: free the port, or give another `address` in [admin]", admin.address)
-    })
+    house.stop(Rest { telling, watching, tidying, writer }).await
 }
 
 fn open_store(config: &Config, routes: &Routes, clock: &Clock) -> anyhow::Result<(Store, store::Running, Recovered)> {
+    let bounds = bounds(config);
     let settings = store::Settings {
-        queue: config.limits.queue,
+        queue: bounds.queue,
         max_bytes: config.limits.store,
-        ids: Memory { ids: config.store.ids, keep_ms: as_millis(config.store.ids_keep) },
+        ids: bounds.ids,
         replace_damaged: config.store.replace_damaged,
         ..store::Settings::new(config.store.path.as_deref())
     };
@@ -240,29 +250,32 @@ fn names(config: &Config) -> Vec<String> {
 
 /// The engine's rules, with what a former run left.
 fn core(config: &Config, routes: Routes, recovered: &mut Recovered, clock: &Clock) -> (Core, engine::Restored) {
-    let groups = group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source };
-    let mut core = Core::new(routes, recovered.next_row, groups);
+    let bounds = bounds(config);
+    let mut core = Core::new(routes, recovered.next_row, bounds.groups);
     let restored = core.restore(recovered, clock.now(), clock.instant());
     let alerts = std::mem::take(&mut recovered.alerts);
-    core.restore_alerts(known_alerts(config), alerts, clock.now(), clock.instant());
+    core.restore_alerts(known_alerts(bounds.alerts), alerts, clock.now(), clock.instant());
     (core, restored)
 }
 
 /// Alerts that are known to fire: none yet.
-fn known_alerts(config: &Config) -> Alerts {
+fn known_alerts(bounds: alerts::Bounds) -> Alerts {
     let mut key = [0; 32];
     getrandom::fill(&mut key).expect("the system has a source of random numbers, TLS needs one too");
-    let bounds = Bounds { resolve_timeout: config.alerts.resolve_timeout, alerts: config.limits.alerts };
     Alerts::new(key, bounds)
 }
 
-fn announce(
-    config: &Config,
-    listeners: &[Listener],
-    looked_at: Option<&TcpListener>,
-    restored: engine::Restored,
-    recovered: &Recovered,
-) {
+/// How much engine and store hold at most.
+fn bounds(config: &Config) -> engine::Bounds {
+    engine::Bounds {
+        groups: group::Limits { groups: config.limits.groups, per_source: config.limits.groups_per_source },
+        alerts: alerts::Bounds { resolve_timeout: config.alerts.resolve_timeout, alerts: config.limits.alerts },
+        ids: Memory { ids: config.store.ids, keep_ms: as_millis(config.store.ids_keep) },
+        queue: config.limits.queue,
+    }
+}
+
+fn announce(config: &Config, listeners: &[Listener], restored: engine::Restored, recovered: &Recovered) {
     for warning in &config.warnings {
         // The level says already what it is.
         tracing::warn!("{}", warning.replacen(" warning:", "", 1));
@@ -283,9 +296,6 @@ fn announce(
             recovered.buried
         );
     }
-    if let Some(address) = looked_at.and_then(|listener| listener.local_addr().ok()) {
-        tracing::info!("[admin] on http://{address}");
-    }
     for listener in listeners {
         tracing::info!("listening on {}", listeners::in_words(listener));
     }
@@ -299,6 +309,17 @@ fn settings(config: &Config, desk: Arc<Alertmanager>) -> ingest::Settings {
         line: config.limits.line,
         flight: ingest::Flight::new(config.limits.in_flight),
         desk: Some(desk),
+    }
+}
+
+/// The same for another config, with all that connections share.
+fn settings_for(config: &Config, now: &ingest::Settings) -> ingest::Settings {
+    ingest::Settings {
+        connections: ingest::handles::connections(config.limits.connections, handles_of_others(config)),
+        addresses: now.addresses.with_most(Some(config.limits.connections_per_address)),
+        idle_timeout: config.limits.idle_timeout,
+        line: config.limits.line,
+        ..now.clone()
     }
 }
 

@@ -20,7 +20,7 @@ mod core;
 #[cfg(test)]
 mod tests;
 
-pub use self::core::{Core, Noticed, Rerouted, Restored};
+pub use self::core::{Bounds, Core, Noticed, Rerouted, Restored};
 
 /// Other routes, for windows that are open.
 #[derive(Debug)]
@@ -31,6 +31,8 @@ pub struct Reroute {
     pub routing: Routing,
     /// All senders.
     pub senders: Vec<String>,
+    /// How much is held from now on.
+    pub bounds: Bounds,
     /// Answered when it is on disk, or with what keeps everything as it was.
     pub done: oneshot::Sender<Result<Rerouted, Trouble>>,
 }
@@ -247,11 +249,12 @@ async fn answer_reroute(
     full: bool,
     clock: &Clock,
 ) -> Result<(), Stopped> {
-    let Reroute { routes, routing, senders, done } = reroute;
+    let Reroute { routes, routing, senders, bounds, done } = reroute;
     let answer = if full {
         Err(store.trouble().unwrap_or(Trouble::Full))
     } else {
-        let accepted = store.refit(routing, senders).await?;
+        let accepted = store.refit(routing, senders, bounds.queue).await?;
+        core.rebound(&bounds);
         Ok(core.reroute(routes, &accepted, clock.now(), clock.instant()))
     };
     if done.send(answer).is_err() {

@@ -175,6 +175,11 @@ impl Windows {
         }
     }
 
+    /// Other limits, for windows that open from now on.
+    pub fn rebound(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     /// How many are open.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -102,6 +102,11 @@ impl Ids {
         Self { key, memory, first, ring: VecDeque::new(), table: HashTable::new(), piece: Vec::new() }
     }
 
+    /// Remembers another number of ids, or for another time, from now on.
+    pub fn rebound(&mut self, memory: Memory) {
+        self.memory = Memory { ids: memory.ids.clamp(1, MOST), ..memory };
+    }
+
     /// Takes in what a former run remembered; rows come in their order.
     pub fn restore(&mut self, n: i64, source: &str, id: &str, content: u64, seen: Millis) {
         if self.next() != n {

@@ -228,6 +228,12 @@ impl Sender {
         self.profile.hash
     }
 
+    /// Where its secrets lead that are whole URLs.
+    #[must_use]
+    pub fn leads_to(&self) -> Vec<String> {
+        self.profile.secrets.origins().map(ToString::to_string).collect()
+    }
+
     /// Its plugin: a bundled one's name, or a path.
     #[must_use]
     pub fn plugin(&self) -> &str {

@@ -481,14 +481,15 @@ impl Store {
         self.ask(|done| Command::Escalate { escalation, done }).await
     }
 
-    /// Fits the file to other routes and senders, as a start does, but buries nothing; returns the messages that each route
+    /// Fits the file to other routes and senders, as a start does, but buries nothing, and lets so much wait for each
+    /// sender from now on; returns the messages that each route
     /// ever took in. Whoever asks has said everything of the routes that were.
     ///
     /// # Errors
     ///
     /// The store stopped.
-    pub async fn refit(&self, routing: Routing, known: Vec<String>) -> Result<Vec<(String, u64)>, Stopped> {
-        self.ask(|done| Command::Refit { routing, known, done }).await
+    pub async fn refit(&self, routing: Routing, known: Vec<String>, queue: u64) -> Result<Vec<(String, u64)>, Stopped> {
+        self.ask(|done| Command::Refit { routing, known, queue, done }).await
     }
 
     /// Moves what is left of a sender that is gone to the dead letters, a bounded number of notifications; returns how

@@ -213,12 +213,15 @@ fn what_the_plugin_or_its_destination_finds_wrong_is_refused_too() {
 fn keys_that_belong_to_the_start_are_refused_by_name() {
     let receiver = Receiver::start();
     let mag = Mag::with(&hook(&receiver.url("/")));
-    mag.home().configure(&format!("{}[store]\npath = \"other.db\"\n[limits]\nqueue = 7\n", hook(&receiver.url("/"))));
+    mag.home().configure(&format!(
+        "{}[store]\npath = \"other.db\"\n[limits]\nin_flight = \"64MiB\"\n",
+        hook(&receiver.url("/"))
+    ));
     reload_is_refused(
         &mag,
         &[
-            "error: `path` of [store] cannot change while mag runs: set it back, or stop and start mag\npath = \"other.db\"",
-            "error: `queue` of [limits] cannot change while mag runs",
+            "error: `path` of [store] cannot change while mag runs: set it back, or restart mag\npath = \"other.db\"",
+            "error: `in_flight` of [limits] cannot change while mag runs",
         ],
     );
     mag.stops();

@@ -21,7 +21,7 @@ pub(crate) use admin::Reply;
 pub(crate) use clients::{Python, curl, from_readme, program};
 pub(crate) use disk::Disk;
 pub(crate) use http::{Answer, Receiver, Request};
-pub(crate) use mag::{Home, Mag, binary, free_port, plugin_cache};
+pub(crate) use mag::{Ended, Home, Mag, binary, free_port, plugin_cache};
 pub(crate) use rsyslog::Rsyslog;
 pub(crate) use slack::{Slack, TOKEN};
 pub(crate) use smtp::{Mail, MailServer, Twist};

@@ -32,7 +32,7 @@ pub(super) struct Where {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unanswered {
     /// Nobody said where to ask.
-    #[error("the config has no [admin]: add it and start mag again, or say where it is with --admin")]
+    #[error("the config has no [admin]: add it and send mag SIGHUP, or say where it is with --admin")]
     NoAdmin,
     /// Nobody is there.
     #[error("no mag answers at {address}: {why}")]
@@ -89,6 +89,11 @@ impl Mag {
             ExitCode::from(EXIT_USAGE)
         })?;
         Ok(Self::of(place, config))
+    }
+
+    /// The mag at this address, if it is one.
+    pub(super) fn at(address: Option<String>) -> Self {
+        Self { address, config: None }
     }
 
     /// The mag of a config that was read.

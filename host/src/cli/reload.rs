@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::ask::{Mag, Unanswered, Where};
-use super::{complain, print};
+use super::{ConfigError, EXIT_USAGE, complain, env, load_config, print};
 use crate::admin::Reloaded;
+use crate::config::Config;
 
 /// Arguments of `mag reload`.
 #[derive(Args, Clone, Debug)]
@@ -22,13 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Has it read; exit status 0 taken, 1 refused, 2 config, 75 mag is not reached.
 pub(super) fn run(args: &ReloadArgs, config: Option<&Path>) -> ExitCode {
-    let mag = match Mag::find(&args.place, config) {
-        Ok(mag) => mag,
-        Err(exit) => {
-            complain("mag: nothing is reloaded, a mag that runs goes on with the config that it has");
-            return exit;
-        }
-    };
+    let (mag, wrong) = find(&args.place, config);
     match mag.post_within::<Reloaded>("/api/v1/reload", &serde_json::json!({}), TIMEOUT) {
         Ok(Reloaded { changes, warnings }) => {
             warnings.iter().for_each(|warning| complain(warning));
@@ -44,9 +39,36 @@ pub(super) fn run(args: &ReloadArgs, config: Option<&Path>) -> ExitCode {
             complain("mag: the new config is refused, the one before goes on");
             error.exit()
         }
-        Err(error) => {
-            complain(&format!("mag: {error}"));
-            error.exit()
+        Err(error) => match wrong {
+            Some(wrong) => {
+                complain(&wrong.to_string());
+                complain("mag: nothing is reloaded, a mag that runs goes on with the config that it has");
+                ExitCode::from(EXIT_USAGE)
+            }
+            None => {
+                complain(&format!("mag: {error}"));
+                if matches!(error, Unanswered::Away { .. }) {
+                    complain(
+                        "mag: where the address of [admin] is what changed, give the former one with --admin, or send SIGHUP",
+                    );
+                }
+                error.exit()
+            }
+        },
+    }
+}
+
+/// The mag to ask, and what is wrong with its config: that is for mag to refuse, so that its log has it too, as long as
+/// the config still says where mag is.
+fn find(place: &Where, config: Option<&Path>) -> (Mag, Option<ConfigError>) {
+    if place.admin.is_some() {
+        return (Mag::at(place.admin.clone()), None);
+    }
+    match load_config(config) {
+        Ok(config) => (Mag::of(place, config), None),
+        Err(wrong) => {
+            let source = Config::find(config, &env).ok();
+            (Mag::at(source.and_then(|source| Config::admin_address(&source))), Some(wrong))
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -11,10 +12,10 @@ use super::{ConfigError, EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::admin::Reload;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::daemon::{self, Ready, Source};
+use crate::daemon::{self, Phase, Ready, Source};
 use crate::limits;
 use crate::sender::HostOptions;
-use crate::telemetry;
+use crate::telemetry::{self, Logging};
 
 /// What `mag run` may be told.
 #[derive(Debug, Default, clap::Args)]
@@ -34,10 +35,13 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
         }
     };
     config.store.replace_damaged |= args.repair;
-    if let Err(error) = telemetry::init(config.log.json, config.log.level, verbose) {
-        complain(&format!("mag: {error}"));
-        return ExitCode::from(EXIT_USAGE);
-    }
+    let logging = match telemetry::init(config.log.json, config.log.level, verbose) {
+        Ok(logging) => logging,
+        Err(error) => {
+            complain(&format!("mag: {error}"));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -54,7 +58,7 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let done = runtime.block_on(until_stopped(ready, source(flag)));
+    let done = runtime.block_on(until_stopped(ready, source(flag, logging)));
     // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
     runtime.shutdown_background();
     match done {
@@ -67,13 +71,27 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
 }
 
 /// Reads the file again that was read at the start.
-fn source(flag: Option<&Path>) -> Source {
+fn source(flag: Option<&Path>, logging: Logging) -> Source {
     let flag = flag.map(Path::to_owned);
     let read = move || -> Result<Config, ConfigError> {
         let source = Config::find(flag.as_deref(), &env)?;
         Ok(Config::load(&source, &env)?)
     };
-    Source { read: Box::new(move || read().map_err(|error| error.to_string())), env: Box::new(env) }
+    let read = Box::new(move || read().map_err(|error| error.to_string()));
+    Source { read, env: Box::new(env), logging, manager: Box::new(tell_the_manager) }
+}
+
+/// Says it as `sd_notify(3)` does, where a service manager listens; `Type=notify-reload` wants all of it.
+fn tell_the_manager(phase: Phase<'_>) {
+    let told = match phase {
+        Phase::Ready(said) => sd_notify::notify(&[NotifyState::Ready, NotifyState::Status(said)]),
+        Phase::Reloading => NotifyState::monotonic_usec_now()
+            .and_then(|now| sd_notify::notify(&[NotifyState::Reloading, now, NotifyState::Status("reads its config")])),
+        Phase::Stopping => sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("stops")]),
+    };
+    if let Err(error) = told {
+        tracing::warn!(%error, "the service manager cannot be told what mag is at, NOTIFY_SOCKET is not its socket");
+    }
 }
 
 async fn until_stopped(ready: Ready, source: Source) -> anyhow::Result<()> {

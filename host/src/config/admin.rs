@@ -4,8 +4,10 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use toml::de::{DeTable, DeValue};
+
 use super::typed::Section;
-use super::{Admin, Listen, Socket, listen};
+use super::{Admin, Config, Listen, Socket, Source, listen};
 
 /// Where it is unless the file says otherwise.
 pub(super) const ADDRESS: &str = "127.0.0.1:3051";
@@ -32,6 +34,18 @@ pub(super) fn read(root: &mut Section<'_>, ports: &[Listen]) -> Option<Admin> {
         }
         Admin { address }
     })
+}
+
+impl Config {
+    /// Where `[admin]` is, of a file that may be full of mistakes elsewhere.
+    #[must_use]
+    pub fn admin_address(source: &Source) -> Option<String> {
+        let (document, _) = DeTable::parse_recoverable(&source.text);
+        let DeValue::Table(admin) = document.get_ref().get("admin")?.get_ref() else { return None };
+        let Some(address) = admin.get("address") else { return Some(ADDRESS.to_owned()) };
+        let DeValue::String(address) = address.get_ref() else { return None };
+        is_loopback(address).then(|| address.clone().into_owned())
+    }
 }
 
 /// Whether one of two addresses cannot be bound when the other one is.

@@ -12,12 +12,33 @@ pub(super) fn lines(old: &Generation, new: &Generation, fresh: &Signed) -> Vec<S
     let mut lines = Vec::new();
     ports(old, new, &mut lines);
     routes(&old.config.route, &new.config.route, &mut lines);
-    senders(&old.config, &new.config, fresh, &mut lines);
+    senders(old, new, fresh, &mut lines);
     monitors(old, new, &mut lines);
-    if old.config.store.keep != new.config.store.keep {
-        lines.push("[store] keep: changed".to_owned());
-    }
+    lines.extend(keys(&old.config, &new.config));
     lines
+}
+
+/// Keys of sections that are one thing each.
+fn keys(old: &Config, new: &Config) -> impl Iterator<Item = String> {
+    let (a, b) = (&old.limits, &new.limits);
+    let (now, later) = ("changed", "changed, for connections from now on");
+    let keys = [
+        ("[limits] connections", a.connections != b.connections, later),
+        ("[limits] connections_per_address", a.connections_per_address != b.connections_per_address, later),
+        ("[limits] idle_timeout", a.idle_timeout != b.idle_timeout, later),
+        ("[limits] line", a.line != b.line, later),
+        ("[limits] groups", a.groups != b.groups, now),
+        ("[limits] groups_per_source", a.groups_per_source != b.groups_per_source, now),
+        ("[limits] queue", a.queue != b.queue, now),
+        ("[limits] alerts", a.alerts != b.alerts, now),
+        ("[alerts] resolve_timeout", old.alerts != new.alerts, now),
+        ("[store] keep", old.store.keep != new.store.keep, now),
+        ("[store] ids", old.store.ids != new.store.ids, now),
+        ("[store] ids_keep", old.store.ids_keep != new.store.ids_keep, now),
+        ("[log]", old.log != new.log, now),
+        ("[admin] address", old.admin != new.admin, now),
+    ];
+    keys.into_iter().filter(|(_, differs, _)| *differs).map(|(key, _, how)| format!("{key}: {how}"))
 }
 
 fn ports(old: &Generation, new: &Generation, lines: &mut Vec<String>) {
@@ -66,10 +87,15 @@ fn flatten<'r>(route: &'r Route, into: &mut Vec<&'r Route>) {
     route.routes.iter().for_each(|child| flatten(child, into));
 }
 
-fn senders(old: &Config, new: &Config, fresh: &Signed, lines: &mut Vec<String>) {
+fn senders(before: &Generation, now: &Generation, fresh: &Signed, lines: &mut Vec<String>) {
+    let (old, new) = (&before.config, &now.config);
     for (name, (fresh, said)) in fresh {
         let known = old.senders.iter().any(|sender| sender.name == *name);
-        let what = if known { "changed" } else { "added" };
+        let what = match known {
+            true if now.has_same(before, name) => "tried again, it works now",
+            true => "changed",
+            false => "added",
+        };
         let manifest = fresh.started.manifest();
         lines.push(format!("sender {name}: {what} ({} {})", manifest.name, manifest.version));
         lines.extend(said.iter().map(|said| format!("{said}; not ready yet, its queue waits")));

@@ -11,10 +11,11 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::listeners::Listeners;
+use super::looking::Looking;
 use super::monitors::Monitors;
 use super::reload::{self, Candidate, Running};
 use super::senders::Senders;
-use super::{Generation, Source, as_loaded, files, names, routing};
+use super::{Generation, Phase, Source, as_loaded, bounds, files, names, routing};
 use crate::admin::{Loaded, Reload, Reloaded};
 use crate::clock::Clock;
 use crate::engine::Reroute;
@@ -39,6 +40,7 @@ pub(super) struct House {
     pub(super) keep: watch::Sender<Duration>,
     pub(super) watched: watch::Sender<Vec<PathBuf>>,
     pub(super) shown: watch::Sender<Loaded>,
+    pub(super) looking: Looking,
 }
 
 /// What else runs, and ends with the rest.
@@ -46,7 +48,6 @@ pub(super) struct Rest {
     pub(super) telling: CancellationToken,
     pub(super) watching: JoinHandle<()>,
     pub(super) tidying: JoinHandle<()>,
-    pub(super) looking: Option<JoinHandle<()>>,
     pub(super) writer: store::Running,
 }
 
@@ -61,6 +62,7 @@ impl House {
         stop: &CancellationToken,
         mut reloads: mpsc::Receiver<Reload>,
     ) -> anyhow::Result<()> {
+        (self.source.manager)(Phase::Ready("takes messages in"));
         let mut preparing: Option<(Prepared, Vec<Reload>)> = None;
         loop {
             let prepared = tokio::select! {
@@ -84,6 +86,7 @@ impl House {
                     while let Ok(another) = reloads.try_recv() {
                         wanted.push(another);
                     }
+                    (self.source.manager)(Phase::Reloading);
                     preparing = Some((self.prepare(), wanted));
                     continue;
                 }
@@ -103,17 +106,23 @@ impl House {
     }
 
     fn prepare(&self) -> Prepared {
-        let running = Running { generation: Arc::clone(&self.current), sockets: self.listeners.sockets() };
+        let running = Running {
+            generation: Arc::clone(&self.current),
+            sockets: self.listeners.sockets(),
+            settings: self.listeners.settings().clone(),
+            broken: self.senders.broken(),
+        };
         Box::pin(reload::prepare(Arc::clone(&self.source), self.host.clone(), running))
     }
 
     /// Takes a config that is prepared: the routes first, because they are what can still fail; the rest cannot.
     async fn take(&mut self, candidate: Candidate, stop: &CancellationToken) -> Result<Reloaded, String> {
-        let Candidate { generation, routes, senders, monitors, ports, mut told } = candidate;
+        let Candidate { generation, routes, senders, monitors, ports, settings, looking, mut told } = candidate;
         if let Some(routes) = routes {
             let (done, answered) = oneshot::channel();
             let senders = names(&generation.config);
-            let reroute = Reroute { routes: routes.clone(), routing: routing(&routes), senders, done };
+            let bounds = bounds(&generation.config);
+            let reroute = Reroute { routes: routes.clone(), routing: routing(&routes), senders, bounds, done };
             let gone = || "mag is stopping".to_owned();
             self.reroutes.send(reroute).await.map_err(|_gone| gone())?;
             let rerouted = stop.run_until_cancelled(answered).await.ok_or_else(gone)?.map_err(|_gone| gone())?;
@@ -125,12 +134,19 @@ impl House {
             self.desk_routes.send_replace(routes);
         }
         self.senders.replace(&generation.config, senders).await;
-        self.listeners.replace(ports);
+        self.listeners.replace(ports, settings);
+        if let Some(looking) = looking {
+            self.looking.at(looking);
+        }
         let polled: Vec<&str> = generation.config.monitors.iter().map(|monitor| monitor.name.as_str()).collect();
         self.polling.keep(&polled);
         monitors.into_iter().for_each(|monitor| self.polling.start(monitor));
         self.keep.send_if_modified(|keep| std::mem::replace(keep, generation.config.store.keep) != *keep);
         self.watched.send_replace(files::of(&generation.config));
+        let log = &generation.config.log;
+        if *log != self.current.config.log {
+            self.source.logging.change(log.json, log.level);
+        }
         self.current = Arc::new(generation);
         self.host.forget_unused();
         Ok(told)
@@ -150,18 +166,25 @@ impl House {
                 }
                 changes.iter().for_each(|change| tracing::info!("{change}"));
                 self.shown.send_replace(as_loaded(&self.current.config, &self.clock));
+                (self.source.manager)(Phase::Ready("takes messages in"));
             }
             Err(why) => {
                 tracing::error!("the new config is refused, the one before goes on");
                 tracing::error!("{why}");
                 self.shown.send_modify(|loaded| loaded.refused = Some((self.clock.now(), why.clone())));
+                let first = why.lines().next().unwrap_or_default();
+                (self.source.manager)(Phase::Ready(&format!(
+                    "a new config is refused, the one before goes on: {first}"
+                )));
             }
         }
     }
 
     /// Stops downstream: what comes in, what is counted, what is told, the store.
     pub(super) async fn stop(self, rest: Rest) -> anyhow::Result<()> {
-        let Self { mut engine, store, listeners, polling, senders, .. } = self;
+        (self.source.manager)(Phase::Stopping);
+        tracing::info!("stopping");
+        let Self { mut engine, store, listeners, polling, senders, looking, .. } = self;
         let all_in = async {
             finish(listeners.into_tasks()).await;
             finish(polling.into_tasks()).await;
@@ -174,15 +197,13 @@ impl House {
                 bail!("not everything was written within {} s; what was not acknowledged may be lost", STOP_LIMIT.as_secs())
             }
         }
-        let Rest { telling, watching, tidying, looking, writer } = rest;
+        let Rest { telling, watching, tidying, writer } = rest;
         telling.cancel();
         let all_told = async {
             finish(senders.into_tasks()).await;
             watching.await.context("the task that watches the config broke off")?;
             tidying.await.context("the task that trims the history broke off")?;
-            if let Some(looking) = looking {
-                looking.await.context("[admin] broke off")?;
-            }
+            finish(looking.into_tasks()).await;
             drop(store);
             tokio::task::spawn_blocking(move || writer.wait()).await.context("the store's writer broke off")
         };

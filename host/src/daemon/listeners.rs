@@ -198,8 +198,14 @@ impl Listeners {
         self.open.iter().map(|open| (open.rules.clone(), Arc::clone(&open.socket))).collect()
     }
 
+    /// What connections share, and how much of it each may have.
+    pub(super) fn settings(&self) -> &ingest::Settings {
+        &self.service.settings
+    }
+
     /// Takes the ports of a new config; those that are not in it take no more connections and end those they have.
-    pub(super) fn replace(&mut self, wanted: Vec<(Rules, Step)>) {
+    pub(super) fn replace(&mut self, wanted: Vec<(Rules, Step)>, settings: ingest::Settings) {
+        self.service.settings = settings;
         let mut former = std::mem::take(&mut self.open);
         for (rules, step) in wanted {
             let known = former.iter().position(|open| open.rules.address() == rules.address());
@@ -238,7 +244,8 @@ impl Listeners {
     }
 }
 
-/// Holds the ports of a new config against those that are open, and binds what is new.
+/// Holds the ports of a new config against those that are open, and binds what is new. With `others` connections get
+/// other settings, so no port is served as it was.
 ///
 /// # Errors
 ///
@@ -248,12 +255,13 @@ pub(super) async fn prepare(
     ports: Ports,
     rules: Vec<Rules>,
     mut open: Vec<(Rules, Arc<Bound>)>,
+    others: bool,
 ) -> Result<Vec<(Rules, Step)>, String> {
     let mut steps = Vec::new();
     for (((number, listen), port), rules) in config.listen.iter().enumerate().zip(ports.ports).zip(rules) {
         let known = open.iter().position(|(known, _)| known.address() == rules.address());
         let step = match known.map(|at| open.remove(at)) {
-            Some((known, _)) if known == rules => Step::Keep,
+            Some((known, _)) if known == rules && !others => Step::Keep,
             Some((_, socket)) => Step::Change(listener(listen, port, socket)),
             None => Step::Open(listener(listen, port, bind_new(config, number, listen).await?.into())),
         };
@@ -275,7 +283,7 @@ async fn own_socket(listen: &Listen) -> io::Result<Bound> {
         Socket::Udp(address) => Bound::udp(address).await,
         Socket::UnixDatagram(path) => Bound::unix_datagram(path),
         Socket::Inherited(_) => {
-            Err(io::Error::other("a socket of the service manager is taken at a start only: start mag again"))
+            Err(io::Error::other("a socket of the service manager is taken at a start only: restart mag"))
         }
     }
 }

@@ -1,19 +1,20 @@
 //! A new config beside the running one: read, loaded, started, signed in, bound. All of it works and is taken at once, or
 //! nothing of it is taken.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::listeners::{self, Rules, Step};
 use super::senders::{Fresh, explain};
-use super::{Generation, Ready, Source, diff, fixed, load};
+use super::{Generation, Ready, Source, bounds, diff, fixed, load, looking, settings_for};
 use crate::admin::Reloaded;
 use crate::config::{self, Config};
-use crate::ingest::Bound;
+use crate::ingest::{self, Bound};
 use crate::limits;
 use crate::monitor::Monitor;
 use crate::route::Routes;
@@ -23,16 +24,23 @@ use crate::sender::{FailureKind, Host, Sender};
 pub(super) struct Running {
     pub(super) generation: Arc<Generation>,
     pub(super) sockets: Vec<(Rules, Arc<Bound>)>,
+    pub(super) settings: ingest::Settings,
+    /// Senders that do not work.
+    pub(super) broken: BTreeSet<String>,
 }
 
 /// A new config that only has to be taken.
 pub(super) struct Candidate {
     pub(super) generation: Generation,
-    /// Set when messages go elsewhere, or senders came or went.
+    /// Set when messages go elsewhere, senders came or went, or more or less is held.
     pub(super) routes: Option<Routes>,
     pub(super) senders: BTreeMap<String, Fresh>,
     pub(super) monitors: Vec<Monitor>,
     pub(super) ports: Vec<(Rules, Step)>,
+    /// For connections from now on.
+    pub(super) settings: ingest::Settings,
+    /// Set when `[admin]` is elsewhere, or nowhere.
+    pub(super) looking: Option<Option<TcpListener>>,
     pub(super) told: Reloaded,
 }
 
@@ -58,19 +66,83 @@ pub(super) async fn prepare(source: Arc<Source>, host: Host, running: Running) -
     let generation = Generation::new(config, secrets, &senders);
     let config = &generation.config;
     let mut told = Reloaded { warnings: config.warnings.clone(), ..Reloaded::default() };
-    let fresh = senders.into_iter().filter(|sender| !generation.has_same(&old, sender.name())).collect();
+    let (same, fresh): (Vec<_>, Vec<_>) = senders.into_iter().partition(|one| generation.has_same(&old, one.name()));
+    let again = Again::of(same, &running.broken);
     let started = start(config, fresh).await?;
     let rules = Rules::all(config, &generation.secrets.listen);
-    let ports = listeners::prepare(config, ports, rules, running.sockets).await?;
-    let senders = sign_in(started).await?;
+    let settings = settings_for(config, &running.settings);
+    let others = differ(&settings, &running.settings);
+    let ports = listeners::prepare(config, ports, rules, running.sockets, others).await?;
+    let looking = look_elsewhere(&old.config, config).await?;
+    let mut senders = sign_in(started).await?;
+    let (working, still) = again.try_them(config).await;
+    told.warnings.extend(still);
+    senders.extend(working);
 
     told.changes = diff::lines(&old, &generation, &senders);
     let monitors = monitors.into_iter().filter(|monitor| generation.has_new_monitor(&old, monitor.name())).collect();
     let names = |config: &Config| config.senders.iter().map(|sender| sender.name.clone()).collect::<Vec<_>>();
     let routes = Routes::new(&config.route);
-    let same = routes == Routes::new(&old.config.route) && names(config) == names(&old.config);
+    let same = routes == Routes::new(&old.config.route)
+        && names(config) == names(&old.config)
+        && bounds(config) == bounds(&old.config);
     let senders = senders.into_iter().map(|(name, (fresh, _))| (name, fresh)).collect();
-    Ok(Candidate { routes: (!same).then_some(routes), senders, monitors, ports, told, generation })
+    Ok(Candidate { routes: (!same).then_some(routes), senders, monitors, ports, settings, looking, told, generation })
+}
+
+/// Whether connections are treated in another way.
+fn differ(a: &ingest::Settings, b: &ingest::Settings) -> bool {
+    let plain = |settings: &ingest::Settings| (settings.connections, settings.idle_timeout, settings.line);
+    plain(a) != plain(b) || !a.addresses.allows_as_many_as(&b.addresses)
+}
+
+/// The new address of `[admin]`, bound, when it is another one.
+async fn look_elsewhere(old: &Config, new: &Config) -> Result<Option<Option<TcpListener>>, String> {
+    if old.admin == new.admin {
+        return Ok(None);
+    }
+    let bound = looking::bind(new).await;
+    bound.map(Some).map_err(|error| new.report_key(&["admin", "address"], &format!("{error:#}")))
+}
+
+/// Senders of which nothing is new, and which did not work: what was wrong may have been elsewhere. They refuse no config
+/// and stay as they are when they do not work still.
+struct Again(Vec<Sender>);
+
+impl Again {
+    fn of(same: Vec<Sender>, broken: &BTreeSet<String>) -> Self {
+        Self(same.into_iter().filter(|sender| broken.contains(sender.name())).collect())
+    }
+
+    /// Those that work now, and a line for each that does not.
+    async fn try_them(self, config: &Config) -> (Signed, Vec<String>) {
+        let mut trying = JoinSet::new();
+        for sender in self.0 {
+            let config = config.clone();
+            trying.spawn(async move {
+                let name = sender.name().to_owned();
+                let signed = match start(&config, vec![sender]).await {
+                    Ok(started) => sign_in(started).await,
+                    Err(why) => Err(why),
+                };
+                let signed = signed.and_then(|signed| match signed.get(&name) {
+                    Some((Fresh { signed_in: None, .. }, said)) => Err(said.clone().unwrap_or_default()),
+                    _ => Ok(signed),
+                });
+                signed.map_err(|why| format!("sender {name}: tried again, and not ready still: {why}"))
+            });
+        }
+        let (mut working, mut still) = (Signed::new(), Vec::new());
+        while let Some(ended) = trying.join_next().await {
+            match ended {
+                Ok(Ok(signed)) => working.extend(signed),
+                Ok(Err(why)) => still.push(why),
+                Err(error) => still.push(format!("trying a sender again broke off: {error}")),
+            }
+        }
+        still.sort();
+        (working, still)
+    }
 }
 
 /// Senders that started, and what is to be said of them.

@@ -1,7 +1,7 @@
 //! One task a sender: it compiles the plugin, lets it check its config, and then delivers. A new config replaces tasks,
 //! each once its calls under way have ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use super::Generation;
 use crate::admin::{self, Seen};
 use crate::clock::Clock;
 use crate::config::{self, Config};
+use crate::deliver::health::State;
 use crate::deliver::{self, Fallback, Health, Plugin, Resume, Settings, Surroundings};
 use crate::limits;
 use crate::message::{Millis, Notification};
@@ -80,6 +81,13 @@ impl Senders {
     /// What others see of them.
     pub(super) fn watch(&self) -> watch::Receiver<admin::Senders> {
         self.seen.subscribe()
+    }
+
+    /// Those that do not work as they are: a new config tries them again, also when it says nothing new of them.
+    pub(super) fn broken(&self) -> BTreeSet<String> {
+        let broken = |state| matches!(state, State::Broken | State::Misconfigured | State::NotReady);
+        let of = self.running.iter().filter(|(_, running)| broken(running.health.borrow().state));
+        of.map(|(name, _)| name.clone()).collect()
     }
 
     /// Starts every sender; what a former run left for it goes on.

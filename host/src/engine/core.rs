@@ -24,7 +24,7 @@ mod reroute;
 
 use firing::Firing;
 use numbered::Known;
-pub use reroute::Rerouted;
+pub use reroute::{Bounds, Rerouted};
 
 /// A route's clock while it runs.
 #[derive(Clone, Copy, Debug)]

@@ -91,6 +91,17 @@ fn only_the_last_ids_are_remembered() {
 }
 
 #[test]
+fn fewer_ids_and_a_shorter_time_count_from_when_they_are_said() {
+    let mut ids = ids(3);
+    settle(&mut ids, batch("s", &[("a", 1), ("b", 1), ("c", 1)]), 0);
+    ids.rebound(Memory { ids: 2, keep_ms: 500 });
+    assert_eq!(settle(&mut ids, batch("s", &[("c", 1)]), 400), (0, 1, vec![]));
+    assert_eq!(settle(&mut ids, batch("s", &[("c", 1)]), 500), (1, 0, vec![]), "forgotten sooner");
+    settle(&mut ids, batch("s", &[("d", 1)]), 500);
+    assert_eq!(ids.len(), 2);
+}
+
+#[test]
 fn what_is_restored_is_what_was_saved() {
     let mut before = ids(3);
     let mut saved = Vec::new();

@@ -26,6 +26,18 @@ impl Addresses {
         Self { most, ..Self::default() }
     }
 
+    /// Another number for connections from now on; those that are open count on.
+    #[must_use]
+    pub fn with_most(&self, most: Option<usize>) -> Self {
+        Self { most, open: Arc::clone(&self.open) }
+    }
+
+    /// Whether both let an address have as many.
+    #[must_use]
+    pub fn allows_as_many_as(&self, other: &Self) -> bool {
+        self.most == other.most
+    }
+
     /// Counts one more; `Err` when the address has as many as it may.
     pub(super) fn enter(&self, address: IpAddr) -> Result<Option<Counted>, usize> {
         let Some(most) = self.most.filter(|_| !address.is_loopback()) else { return Ok(None) };
@@ -68,6 +80,12 @@ mod tests {
         drop(first);
         assert!(addresses.open.lock().unwrap().is_empty());
         assert!(Addresses::default().enter(a).unwrap().is_none());
+        let (first, second) = (addresses.enter(a), addresses.enter(a));
+        let fewer = addresses.with_most(Some(1));
+        drop(first);
+        assert_eq!(fewer.enter(a).unwrap_err(), 1, "one from before is open");
+        drop(second);
+        assert!(fewer.enter(a).is_ok());
         let local = [127, 0, 0, 1].into();
         assert!((0..9).all(|_| addresses.enter(local).is_ok()));
     }

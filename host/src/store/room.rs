@@ -27,6 +27,11 @@ impl Room {
         Self { limit, rows: HashMap::new(), past: Vec::new() }
     }
 
+    /// So much may wait for each sender from now on.
+    pub(super) fn rebound(&mut self, limit: u64) {
+        self.limit = limit;
+    }
+
     /// Whether nothing new may wait for a sender. Counts the rows once; from then on they are known.
     pub(super) fn is_full(&mut self, conn: &Connection, sender: &str) -> Result<bool> {
         let rows = match self.rows.get(sender) {

@@ -54,7 +54,7 @@ pub(super) enum Command {
     /// Another sender shall tell what this one cannot.
     Escalate { escalation: Escalation, done: oneshot::Sender<usize> },
     /// The config has other routes or senders now; answered with the messages that each route ever took in.
-    Refit { routing: Routing, known: Vec<String>, done: oneshot::Sender<Vec<(String, u64)>> },
+    Refit { routing: Routing, known: Vec<String>, queue: u64, done: oneshot::Sender<Vec<(String, u64)>> },
     /// A sender is gone, and so is what it was doing: some of what is left goes to the dead letters.
     Bury { sender: String, done: oneshot::Sender<u64> },
     /// Forget what was told before then.
@@ -375,7 +375,8 @@ impl Writer {
                     effects.silences.pop_front().is_some_and(|done_with| done.send(done_with).is_err())
                 }
                 Command::Test { done, .. } => effects.tests.pop_front().is_some_and(|id| done.send(id).is_err()),
-                Command::Refit { done, .. } => {
+                Command::Refit { queue, done, .. } => {
+                    self.room.rebound(queue);
                     effects.refit.take().is_some_and(|Refit { routing, known, accepted }| {
                         (self.routing, self.known) = (routing, known);
                         done.send(accepted).is_err()

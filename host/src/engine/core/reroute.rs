@@ -10,11 +10,26 @@ use tokio::time::Instant;
 use super::firing::Joins;
 use super::numbered::Known;
 use super::{Core, Running, alerting, key};
+use crate::alerts;
 use crate::clock::as_millis;
-use crate::group::Window;
+use crate::group::{self, Window};
+use crate::ids::Memory;
 use crate::message::{Millis, Reason, RouteIndex};
 use crate::route::Routes;
 use crate::store::Closed;
+
+/// How much the engine and the store hold at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Open windows.
+    pub groups: group::Limits,
+    /// Alerts, and how long they live.
+    pub alerts: alerts::Bounds,
+    /// Ids of messages.
+    pub ids: Memory,
+    /// Groups that wait for a sender.
+    pub queue: u64,
+}
 
 /// What became of the windows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,6 +41,15 @@ pub struct Rerouted {
 }
 
 impl Core {
+    /// Takes other bounds for what comes from now on: nothing that is there goes because of them. What each source has
+    /// open is counted by the [`Self::reroute`] that follows.
+    pub fn rebound(&mut self, bounds: &Bounds) {
+        self.groups = bounds.groups.groups;
+        self.windows.rebound(bounds.groups);
+        self.alerts.rebound(bounds.alerts);
+        self.ids.rebound(bounds.ids);
+    }
+
     /// Takes other routes; `accepted` is what each route took in so far. Nothing may wait for the store.
     pub fn reroute(&mut self, routes: Routes, accepted: &[(String, u64)], now: Millis, at: Instant) -> Rerouted {
         debug_assert!(!self.has_changes(), "the store does not know everything of the old routes");

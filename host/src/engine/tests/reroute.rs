@@ -6,12 +6,22 @@ use crate::matcher::Matcher;
 impl Rig {
     /// Gives the engine other routes and returns what became of the windows.
     async fn reroute(&self, route: &config::Route) -> Rerouted {
+        self.reroute_within(route, bounds(100_000)).await
+    }
+
+    async fn reroute_within(&self, route: &config::Route, bounds: Bounds) -> Rerouted {
         let (routes, routing) = routing(route);
         let (done, answer) = oneshot::channel();
-        let reroute = Reroute { routes, routing, senders: vec!["console".to_owned(), "hook".to_owned()], done };
+        let senders = vec!["console".to_owned(), "hook".to_owned()];
+        let reroute = Reroute { routes, routing, senders, bounds, done };
         self.reroutes.send(reroute).await.expect("the engine runs");
         answer.await.expect("the engine answers").expect("the store has room")
     }
+}
+
+fn bounds(groups: impl Into<crate::group::Limits>) -> Bounds {
+    let (alerts, ids) = (crate::alerts::Bounds::default(), crate::ids::Memory::default());
+    Bounds { groups: groups.into(), alerts, ids, queue: u64::MAX }
 }
 
 /// A root and a child `more` for texts that begin with it.
@@ -108,6 +118,54 @@ async fn what_counts_under_the_old_routes_is_on_disk_before_the_new_ones_count()
     assert_eq!(rig.reroute(&root(30)).await, Rerouted { kept: 1, closed: 1 });
     let delivery = rig.told("hook").await;
     assert_eq!((delivery.groups.len(), delivery.groups[0].count), (1, 7));
+    rig.stop().await;
+    balanced(&path);
+}
+
+/// What the console is told when the route's clock rings, without what stands for groups past a limit.
+async fn own_groups(rig: &Rig) -> Vec<(String, u64)> {
+    rig.pass(Duration::from_secs(31)).await;
+    let groups = rig.told("console").await.groups.into_iter();
+    let mut own: Vec<_> = groups
+        .filter(|group| !group.text.starts_with("other messages"))
+        .map(|group| (group.text, group.count))
+        .collect();
+    own.sort();
+    own
+}
+
+#[tokio::test(start_paused = true)]
+async fn other_bounds_count_for_windows_that_open_from_then_on_and_close_none() {
+    let (_folder, path) = file();
+    let rig = Rig::with_groups(&root(30), &path, 1);
+    rig.acknowledged(vec![entry("a", 1), entry("b", 1)]).await;
+    assert_eq!(rig.reroute_within(&root(30), bounds(2)).await, Rerouted { kept: 2, closed: 0 });
+    rig.acknowledged(vec![entry("a", 1), entry("c", 1), entry("d", 1)]).await;
+    assert_eq!(rig.reroute_within(&root(30), bounds(1)).await.closed, 0);
+    rig.acknowledged(vec![entry("c", 1), entry("e", 1)]).await;
+    assert_eq!(own_groups(&rig).await, [("a".to_owned(), 2), ("c".to_owned(), 2)]);
+    // Now also by source, which was not counted before.
+    let by_source = crate::group::Limits { groups: 10, per_source: Some(1) };
+    rig.acknowledged(vec![entry("f", 1)]).await;
+    rig.reroute_within(&root(30), bounds(by_source)).await;
+    rig.acknowledged(vec![entry("f", 1), entry("g", 1)]).await;
+    assert_eq!(own_groups(&rig).await, [("f".to_owned(), 2)]);
+    rig.stop().await;
+    balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn fewer_groups_may_wait_for_a_sender_from_then_on() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&root(1), &path);
+    rig.acknowledged(vec![entry("a", 1), entry("b", 1)]).await;
+    rig.reroute_within(&root(1), Bounds { queue: 2, ..bounds(10) }).await;
+    rig.acknowledged(vec![entry("c", 1), entry("d", 1), entry("a", 1)]).await;
+    let mut told: Vec<_> =
+        rig.told("console").await.groups.into_iter().map(|group| (group.text, group.count)).collect();
+    told.sort();
+    let others = "other messages in more waiting groups than the limit of 2".to_owned();
+    assert_eq!(told, [("a".to_owned(), 2), ("b".to_owned(), 1), (others, 2)]);
     rig.stop().await;
     balanced(&path);
 }

@@ -179,7 +179,7 @@ impl Wire {
         }
         match &secret.origin {
             Some(origin) if secret.whole().is_none_or(|now| now.origin != *origin) => {
-                Err(Refusal(format!("secrets.{name} leads elsewhere than to {origin} now: start mag again")))
+                Err(Refusal(format!("secrets.{name} leads elsewhere than to {origin} now: `mag reload` lets it")))
             }
             _ => Ok(secret),
         }
