@@ -60,8 +60,8 @@ pub enum Verdict {
         /// It takes the place of this one, because too many have the same labels.
         replaced: Option<Alert>,
     },
-    /// It fires already, and counts nothing.
-    Fired,
+    /// It fires already, as this one, and counts nothing.
+    Fired(i64),
     /// These are over: one, or all with these labels when the client did not say which.
     Over(Vec<Alert>),
     /// It is over and was not known to fire.
@@ -183,7 +183,7 @@ impl Alerts {
         let due = at + Duration::from_millis(ends - now).min(LONGEST);
         if let Some(n) = known {
             self.refresh(n, posted, (ends, due), now);
-            return Verdict::Fired;
+            return Verdict::Fired(n);
         }
         let bytes = posted.bytes();
         if self.all.len() >= self.bounds.alerts || self.bytes.saturating_add(bytes) > limits::ALERTS_BYTES {

@@ -203,8 +203,7 @@ pub async fn run(
                 writing = Some(Writing::begin(core.changes(sweep), store.clone(), clock.instant()));
             }
             Event::Written(result) => {
-                pace.written(result?.took, clock.instant());
-                core.forget_gone();
+                pace.written(core.written(result?), clock.instant());
                 let Some(written) = writing.take() else { continue };
                 if written.is_stalled() {
                     core.took_nothing_in(written.since.elapsed());

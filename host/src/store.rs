@@ -18,7 +18,7 @@ use crate::alerts::Alert;
 use crate::clock;
 use crate::ids::{Ids, Memory};
 use crate::limits;
-use crate::message::Millis;
+use crate::message::{GroupId, Millis};
 use crate::telemetry::metrics::Metrics;
 
 mod alerts;
@@ -180,12 +180,14 @@ pub struct Recovered {
 }
 
 /// A commit that is on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     /// Its number; one sequence orders all of them.
     pub seq: u64,
     /// How long it took, so that the engine can leave the disk nine times as long in peace.
     pub took: Duration,
+    /// Groups that a silence kept from being told.
+    pub held: Vec<GroupId>,
 }
 
 thread_local! {

@@ -40,7 +40,7 @@ impl Rig {
     fn take(&mut self, posted: Posted) -> &'static str {
         match self.alerts.take(posted, self.now, self.at) {
             Verdict::Fires { .. } => "fires",
-            Verdict::Fired => "fired",
+            Verdict::Fired(_) => "fired",
             Verdict::Over(_) => "over",
             Verdict::Unknown => "unknown",
             Verdict::NoRoom(_) => "no room",

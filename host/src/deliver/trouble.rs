@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::sender::{Failure, FailureKind};
 
-/// After this many failures in a row of different deliveries one is tried at a time.
+/// After this many failures in a row a person should know; when they are of different deliveries, one is tried at a time.
 const FAILING: usize = 3;
 /// What came since the fallback was last asked is told by it after this time.
 const ESCALATE_AGAIN: Duration = Duration::from_secs(60);
@@ -16,6 +16,8 @@ const ESCALATE_AGAIN: Duration = Duration::from_secs(60);
 pub struct Trouble {
     /// Ids of deliveries that failed, at most [`FAILING`].
     failed: Vec<String>,
+    /// Attempts that failed, whichever: of one delivery too, and those that were refused for good.
+    in_a_row: usize,
     /// Since when.
     since: Option<Instant>,
     misconfigured: bool,
@@ -47,6 +49,9 @@ impl Trouble {
     /// A delivery failed; whether the sender counts as failing from now on.
     pub fn failed(&mut self, id: &str, failure: &Failure, now: Instant) -> bool {
         self.note(failure, now);
+        if failure.kind != FailureKind::RateLimited {
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
         // A destination that refuses one notification works, and one that asks for a pause works too.
         let counts = matches!(failure.kind, FailureKind::Retry | FailureKind::Misconfigured);
         if !counts || self.failed.len() >= FAILING || self.failed.iter().any(|failed| failed == id) {
@@ -85,10 +90,11 @@ impl Trouble {
         self.misconfigured || self.failed.len() >= FAILING
     }
 
-    /// Whether so much went wrong that a person should know: several failures in a row, or the fallback was asked.
+    /// Whether so much went wrong that a person should know: several failures in a row, also of one notification or because
+    /// each was refused, or the fallback was asked.
     #[must_use]
     pub fn is_failing(&self) -> bool {
-        self.failed.len() >= FAILING || self.escalated.is_some()
+        self.in_a_row >= FAILING || self.escalated.is_some()
     }
 
     /// Whether a person has to change something.
@@ -159,6 +165,27 @@ mod tests {
             assert!(!trouble.failed(id, &failure(FailureKind::RateLimited), now));
         }
         assert!(!trouble.is_restrained());
+    }
+
+    #[test]
+    fn three_failures_in_a_row_are_shown_also_when_they_are_of_one_notification_or_refusals() {
+        for kind in [FailureKind::Retry, FailureKind::Permanent] {
+            let (mut trouble, now) = (Trouble::default(), Instant::now());
+            for before_the_third in [true, true, false] {
+                assert!(!trouble.failed("a", &failure(kind), now));
+                assert_eq!(trouble.is_failing(), !before_the_third);
+            }
+            assert!(!trouble.is_restrained(), "one notification holds back no other");
+            trouble.end();
+            assert!(!trouble.is_failing());
+        }
+    }
+
+    #[test]
+    fn being_asked_to_wait_is_no_failing() {
+        let (mut trouble, now) = (Trouble::default(), Instant::now());
+        (0..5).for_each(|_| assert!(!trouble.failed("a", &failure(FailureKind::RateLimited), now)));
+        assert!(!trouble.is_failing());
     }
 
     #[test]

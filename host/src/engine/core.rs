@@ -2,7 +2,7 @@
 //!
 //! Synchronous and told the time, so that a test drives it step by step. It never does I/O.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::ids::{Ids, SavedId};
 use crate::limits;
 use crate::message::{Ack, Batch, GroupId, Learned, Millis, Reason, RouteIndex};
 use crate::route::{Route, Routes};
-use crate::store::{Changes, Clock, Closed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
+use crate::store::{Changes, Clock, Closed, Committed, Recovered, SavedClock, SavedWindow, SweepPart, WindowChange};
 
 mod alerting;
 mod firing;
@@ -89,6 +89,11 @@ pub struct Core {
     firing: HashMap<GroupId, Firing>,
     /// Groups that fire anew since the last commit: nobody has to hear any more that they were over.
     refired: Vec<GroupId>,
+    /// Groups that fire and may not have been told because of a silence: their alerts are looked at when they are posted
+    /// again.
+    held: HashSet<GroupId>,
+    /// Of these, those that are for the store to look at.
+    untold: Vec<Closed>,
     sweeps: VecDeque<Sweep>,
     last_sweep: u64,
     /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
@@ -121,6 +126,8 @@ impl Core {
             alerts: Alerts::default(),
             firing: HashMap::new(),
             refired: Vec::new(),
+            held: HashSet::new(),
+            untold: Vec::new(),
             sweeps: VecDeque::new(),
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
@@ -331,13 +338,16 @@ impl Core {
             || !self.sweeps.is_empty()
             || !self.clocks_changed.is_empty()
             || !self.refired.is_empty()
+            || !self.untold.is_empty()
             || self.alerts.has_changes()
             || !self.acks.is_empty()
     }
 
-    /// Forgets what numbers stand for that nobody will use again.
-    pub fn forget_gone(&mut self) {
+    /// A commit is on disk; returns how long it took. Forgets what numbers stand for that nobody will use again.
+    pub fn written(&mut self, committed: Committed) -> Duration {
         self.learned.forget_gone();
+        self.note_held(committed.held);
+        committed.took
     }
 
     /// Whether so much waits for the store that reading on must wait too: it may be long in coming, on a full disk.
@@ -364,7 +374,7 @@ impl Core {
     /// Whether somebody waits for the next commit: a client for its ack, a person for what closed.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        !self.acks.is_empty() || !self.closed.is_empty() || !self.sweeps.is_empty()
+        !self.acks.is_empty() || !self.closed.is_empty() || !self.untold.is_empty() || !self.sweeps.is_empty()
     }
 
     /// What the next transaction holds, and who is to be told when it is on disk.
@@ -378,6 +388,7 @@ impl Core {
             ids: std::mem::take(&mut self.fresh_ids),
             first_id: self.ids.first(),
             refired: std::mem::take(&mut self.refired),
+            untold: std::mem::take(&mut self.untold),
             ..Changes::default()
         };
         // In the order of the memory, which is nearly that of the rows.

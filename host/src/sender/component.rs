@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use wasmparser::component_types::ComponentEntityType;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures, types::Types};
 
-use super::contract_v1 as contract;
+use super::{ComponentHash, contract_v1 as contract};
 use crate::limits;
 
 /// Packages whose interfaces the host serves, in any compatible version. Of mag's own there is none to import: types.
@@ -86,26 +86,29 @@ type Kept = Weak<Cow<'static, [u8]>>;
 
 /// Checks that a component fits the contract, once for all senders that have it: a large one is megabytes for each, and
 /// milliseconds.
-pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<Shared, Unfit> {
+pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<(Shared, ComponentHash), Unfit> {
     /// Those that somebody has, by hash.
-    static KNOWN: Mutex<BTreeMap<[u8; blake3::OUT_LEN], Kept>> = Mutex::new(BTreeMap::new());
+    static KNOWN: Mutex<BTreeMap<ComponentHash, Kept>> = Mutex::new(BTreeMap::new());
     let hash = *blake3::hash(&bytes).as_bytes();
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(shared) = known().get(&hash).and_then(Weak::upgrade) {
-        return Ok(shared);
+        return Ok((shared, hash));
     }
     inspect(&bytes)?;
     let shared = Arc::new(bytes);
     let mut known = known();
     known.retain(|_, component| component.strong_count() > 0);
     known.insert(hash, Arc::downgrade(&shared));
-    Ok(shared)
+    Ok((shared, hash))
 }
 
 /// Reads a plugin's file, as far as any plugin can be long.
 pub(super) fn read(path: &Path) -> Result<Cow<'static, [u8]>, Unfit> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(limits::PLUGIN_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    let file = File::open(path)?;
+    // All of it in one piece of memory from the start: a large one would be copied again and again as it grows.
+    let likely = file.metadata()?.len().min(limits::PLUGIN_FILE_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
+    file.take(limits::PLUGIN_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|len| len <= limits::PLUGIN_FILE_BYTES) {
         Ok(Cow::Owned(bytes))
     } else {

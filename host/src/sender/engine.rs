@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use wasmtime::{Cache, CacheConfig, Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
+use wasmtime::{Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::limits;
 
@@ -23,6 +23,12 @@ const TABLES_PER_CALL: u32 = 4;
 const CORE_INSTANCE_BYTES: usize = 4 * 1024 * 1024;
 /// Bookkeeping of a whole component.
 const COMPONENT_INSTANCE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a guest's memory and its tables may keep of the system's pages from call to call, overwritten with what they begin
+/// with: taking pages away and giving them back is half of what an empty call of a small guest costs. Slots that wait for
+/// their next call have at most 100 times this (`max_unused_warm_slots`).
+const MEMORY_KEPT_BYTES: usize = 256 * 1024;
+const TABLES_KEPT_BYTES: usize = 64 * 1024;
 
 /// Makes the engine. Where the system does not give enough address space for a pool, instances are made one by one:
 /// slower, and nothing else changes.
@@ -68,6 +74,12 @@ fn pool() -> PoolingAllocationConfig {
         .max_component_instance_size(COMPONENT_INSTANCE_BYTES)
         .max_memory_size(limits::PLUGIN_MEMORY_MOST_BYTES)
         .table_elements(limits::PLUGIN_TABLE_MOST_ELEMENTS);
+    // Where the system cannot tell which pages were touched, all of them would be overwritten: that costs more.
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Auto)
+            .linear_memory_keep_resident(MEMORY_KEPT_BYTES)
+            .table_keep_resident(TABLES_KEPT_BYTES);
+    }
     pool
 }
 

@@ -134,7 +134,7 @@ pub(super) struct Profile {
 
 impl Profile {
     pub(super) fn load(sender: &config::Sender, values: &Values) -> Result<Self, LoadReason> {
-        let Component { plugin, bytes, sha256 } = component_of(&sender.plugin, sender.pin)?;
+        let Component { plugin, bytes, hash, sha256 } = component_of(&sender.plugin, sender.pin)?;
         let bundled = sha256.is_none();
         let secrets =
             Secrets::new(sender, values).map_err(|(name, origin)| LoadReason::SecretOrigin { name, origin })?;
@@ -156,8 +156,8 @@ impl Profile {
             bundled,
             sha256,
             locked: sender.locked.clone(),
-            hash: *blake3::hash(&bytes).as_bytes(),
             bytes,
+            hash,
             config,
             grants: grants(sender, &secrets)?,
             secrets: Arc::new(secrets),
@@ -190,6 +190,7 @@ struct Component {
     /// As it is shown.
     plugin: String,
     bytes: component::Shared,
+    hash: ComponentHash,
     /// Only of a file: what is bundled is as trusted as mag itself.
     sha256: Option<Sha256>,
 }
@@ -211,8 +212,8 @@ fn component_of(plugin: &config::Plugin, pin: Option<Sha256>) -> Result<Componen
     {
         return Err(LoadReason::Pinned { plugin, pinned, found });
     }
-    let bytes = component::checked(bytes).map_err(unfit)?;
-    Ok(Component { plugin, bytes, sha256 })
+    let (bytes, hash) = component::checked(bytes).map_err(unfit)?;
+    Ok(Component { plugin, bytes, hash, sha256 })
 }
 
 /// The origins that the operator gave: those in `allow`, every string of the config that is a URL, and secrets that are.

@@ -28,6 +28,9 @@ pub struct Changes {
     pub alerts_gone: Vec<i64>,
     /// Groups that fire anew: whoever was not told yet that they were over need not hear it.
     pub refired: Vec<GroupId>,
+    /// Groups that fire and are perhaps not told of, because a silence held them: counted and told unless they were told
+    /// or one holds them still.
+    pub untold: Vec<Closed>,
 }
 
 impl Changes {
@@ -37,7 +40,7 @@ impl Changes {
         !self.windows.is_empty()
             || !self.ids.is_empty()
             || !self.alerts.is_empty()
-            || self.closed.iter().chain(swept).any(|closed| closed.added > 0)
+            || self.closed.iter().chain(&self.untold).chain(swept).any(|closed| closed.added > 0)
     }
 }
 

@@ -179,10 +179,10 @@ fn read(row: &Row<'_>) -> Result<Silence> {
     })
 }
 
-/// Whether a group that closes is silenced; its messages are counted where the silence is.
-pub(super) fn silences(conn: &Connection, silences: &Silences, group: &Group) -> Result<bool> {
+/// The silence that holds a group which closes, if one does.
+pub(super) fn find_for<'s>(silences: &'s Silences, group: &Group) -> Option<&'s Silence> {
     if silences.is_empty() {
-        return Ok(false);
+        return None;
     }
     let message = Message {
         text: group.text.clone(),
@@ -191,7 +191,12 @@ pub(super) fn silences(conn: &Connection, silences: &Silences, group: &Group) ->
         labels: group.labels.clone(),
         source: group.source.as_deref().unwrap_or_default().into(),
     };
-    let Some(silence) = silences.find(&message, group.closed) else { return Ok(false) };
+    silences.find(&message, group.closed)
+}
+
+/// Whether a group that closes is silenced; its messages are counted where the silence is.
+pub(super) fn silences(conn: &Connection, silences: &Silences, group: &Group) -> Result<bool> {
+    let Some(silence) = find_for(silences, group) else { return Ok(false) };
     conn.prepare_cached("UPDATE silences SET messages = min(messages + ?2, 9223372036854775807) WHERE id = ?1")?
         .execute(params![silence.id, int(group.count)])?;
     Ok(true)

@@ -11,7 +11,7 @@ use super::rows::{self, int, labels_json, samples_json};
 use super::{Changes, Clock, Closed, Routing, SavedClock, SavedWindow, WindowChange};
 use super::{alerts, identities, silences};
 use crate::group::Window;
-use crate::message::{Group, Message, Reason, Severity};
+use crate::message::{Group, GroupId, Message, Reason, Severity};
 use crate::silence::Silences;
 
 /// What is kept beside the rows while a transaction writes them.
@@ -20,6 +20,8 @@ pub(super) struct Books<'w> {
     pub(super) moves: &'w mut Moves,
     pub(super) room: &'w mut Room,
     pub(super) silences: &'w Silences,
+    /// Groups that a silence kept from being told.
+    pub(super) held: Vec<GroupId>,
 }
 
 /// Writes what changed since the last commit. Rows come sorted by their number, so that the file is written in order.
@@ -50,6 +52,9 @@ pub(super) fn apply(conn: &Connection, changes: &Changes, books: &mut Books<'_>)
         for closed in &part.closed {
             close(conn, closed, part.number, books, &mut not_yet)?;
         }
+    }
+    for untold in &changes.untold {
+        tell_untold(conn, untold, books, &mut woken)?;
     }
     for clock in &changes.clocks {
         write_clock(conn, clock)?;
@@ -128,6 +133,9 @@ fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, 
     if group.reason == Reason::Resolved {
         return resolve(conn, group, silenced, books, woken);
     }
+    if silenced {
+        books.held.push(group.id);
+    }
     if closed.added < group.count {
         conn.prepare_cached("DELETE FROM windows WHERE id = ?1")?.execute([closed.row])?;
     }
@@ -160,6 +168,22 @@ fn close(conn: &Connection, closed: &Closed, sweep: u64, books: &mut Books<'_>, 
         wake(woken, sender);
     }
     Ok(())
+}
+
+/// A group that fires and that a silence may have held: nothing is counted while one does, or when it was told before.
+fn tell_untold(conn: &Connection, untold: &Closed, books: &mut Books<'_>, woken: &mut Vec<String>) -> Result<()> {
+    let group = &untold.group;
+    let told = conn
+        .prepare_cached("SELECT 1 FROM groups WHERE group_id = ?1 AND alerting = 1")?
+        .exists([group.id.to_string()])?;
+    if told {
+        return Ok(());
+    }
+    if silences::find_for(books.silences, group).is_some() {
+        books.held.push(group.id);
+        return Ok(());
+    }
+    close(conn, untold, 0, books, woken)
 }
 
 /// All alerts of a group are over: told to whoever was told that they fire.

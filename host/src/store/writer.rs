@@ -27,7 +27,7 @@ use super::{
 };
 use crate::clock::{Clock, as_millis};
 use crate::limits;
-use crate::message::Millis;
+use crate::message::{GroupId, Millis};
 use crate::silence::Silences;
 use crate::telemetry::metrics::Metrics;
 
@@ -130,6 +130,8 @@ pub(super) struct Effects {
     letters: VecDeque<Result<Moved, LetterError>>,
     tests: VecDeque<Result<String, LetterError>>,
     silences: VecDeque<Result<String, SilenceError>>,
+    /// Groups that silences held in each change, in the order of the batch.
+    held: VecDeque<Vec<GroupId>>,
     /// Of each escalation, in the order of the batch.
     escalated: VecDeque<usize>,
 }
@@ -292,8 +294,9 @@ impl Writer {
             match command {
                 Command::Change { changes, .. } => {
                     let (moves, room, silences) = (&mut moves, &mut room, &silences);
-                    let mut books = Books { routing: &self.routing, moves, room, silences };
+                    let mut books = Books { routing: &self.routing, moves, room, silences, held: Vec::new() };
                     woken.extend(windows::apply(&transaction, changes, &mut books)?);
+                    effects.held.push_back(books.held);
                     if note_sweep(changes, &mut sweeping) {
                         woken.extend(self.armed.keys().cloned());
                     }
@@ -363,7 +366,10 @@ impl Writer {
         }
         for command in batch {
             let gone = match command {
-                Command::Change { done, .. } => done.send(Committed { seq: effects.seq, took }).is_err(),
+                Command::Change { done, .. } => {
+                    let held = effects.held.pop_front().unwrap_or_default();
+                    done.send(Committed { seq: effects.seq, took, held }).is_err()
+                }
                 Command::Begin { done, .. } | Command::Finish { done, .. } | Command::Disarm { done, .. } => {
                     done.send(()).is_err()
                 }

@@ -11,7 +11,7 @@ use super::firing::{Firing, Joins};
 use super::{Core, key};
 use crate::alerts::{Alert, Alerts, Verdict};
 use crate::group::{Slot, Windows, group_id};
-use crate::message::{Group, Labels, Message, Millis, Posted, Reason, Times};
+use crate::message::{Group, GroupId, Labels, Message, Millis, Posted, Reason, Times};
 use crate::store::Closed;
 
 /// Tells of a group that was just told that its alerts are over since `at`; it counts no message.
@@ -30,6 +30,7 @@ impl Core {
         }
         // What waits to be told of them is as they left it.
         self.refired.clear();
+        self.all_may_be_untold();
         self.alerts = alerts;
     }
 
@@ -45,7 +46,12 @@ impl Core {
                 let times = Times { first_seen: starts.min(now), ..Times::at(now, 1) };
                 self.count_on_routes((&Arc::new(message), times), now, at);
             }
-            Verdict::Fired => self.noticed.refreshed += 1,
+            Verdict::Fired(n) => {
+                self.noticed.refreshed += 1;
+                if !self.held.is_empty() {
+                    self.look_at_held(n, now);
+                }
+            }
             Verdict::Unknown => {}
             Verdict::Over(alerts) => {
                 for alert in alerts {
@@ -64,6 +70,34 @@ impl Core {
         if let Some(firing) = self.firing.get_mut(&group.id) {
             group.annotations = firing.tell(&self.alerts);
         }
+    }
+
+    /// Silences kept these groups from being told.
+    pub(super) fn note_held(&mut self, groups: Vec<GroupId>) {
+        self.held.extend(groups.into_iter().filter(|id| self.firing.contains_key(id)));
+    }
+
+    /// The store knows which were told; it is asked when their alerts are posted again.
+    pub(super) fn all_may_be_untold(&mut self) {
+        self.held = self.firing.keys().copied().collect();
+    }
+
+    /// An alert is posted again whose groups a silence may have held: it may be over.
+    fn look_at_held(&mut self, n: i64, now: Millis) {
+        let Some(alert) = self.alerts.get(n) else { return };
+        let (message, annotations) = (alert.message.clone(), alert.annotations.clone());
+        let mut taken = std::mem::take(&mut self.taken);
+        self.routes.of(&message, &mut taken);
+        for index in &taken {
+            let route = self.routes.get(*index);
+            let id = group_id(&route.id, &route.group_by, &message);
+            // A window that is open will be told, or held again.
+            if self.held.remove(&id) && self.windows.open_of(key(*index, route), &message).is_none() {
+                let still = |firing: &Firing| firing.still(route, id, now, annotations.clone());
+                self.untold.extend(self.firing.get(&id).map(still));
+            }
+        }
+        self.taken = taken;
     }
 
     /// When the next alert is over that nobody posts again.
@@ -120,6 +154,7 @@ impl Core {
                 continue;
             }
             let Some(firing) = self.firing.remove(&id) else { continue };
+            self.held.remove(&id);
             let slot = self.windows.open_of(key(*index, route), message);
             if slot.is_none() {
                 self.closed.push(firing.over(route, id));

@@ -113,26 +113,43 @@ impl Firing {
 
     /// That it is over, for whoever was told that it fires.
     pub(super) fn over(self, route: &Route, id: GroupId) -> Closed {
-        let (until, opened) = (self.until, self.since.min(self.until));
-        let Message { text, kind, severity, labels, source } = self.shared;
-        let group = Group {
-            id,
-            route: route.id.clone(),
-            kind: kind.into(),
-            source: Some(source).filter(|source| !source.is_empty()).map(Into::into),
-            text,
-            severity,
-            labels,
-            annotations: self.all_over.0.unwrap_or_default(),
-            count: 0,
-            total: 0,
-            first_seen: opened,
-            last_seen: until,
-            opened,
-            closed: until,
-            samples: Vec::new(),
-            reason: Reason::Resolved,
-        };
-        Closed { row: 0, added: 0, group }
+        let (times, annotations) = ((self.since.min(self.until), self.until), self.all_over.0.unwrap_or_default());
+        let group = group(self.shared, route, id, times, (0, Reason::Resolved));
+        Closed { row: 0, added: 0, group: Group { annotations, ..group } }
+    }
+
+    /// Nobody was told that it fires: the alert that is posted again counts once more.
+    pub(super) fn still(&self, route: &Route, id: GroupId, now: Millis, annotations: Labels) -> Closed {
+        let group = group(self.shared.clone(), route, id, (self.since.min(now), now), (1, Reason::Count));
+        Closed { row: 0, added: 1, group: Group { annotations, ..group } }
+    }
+}
+
+/// A group of alerts outside of any window.
+fn group(
+    shared: Message,
+    route: &Route,
+    id: GroupId,
+    (began, ended): (Millis, Millis),
+    (count, reason): (u64, Reason),
+) -> Group {
+    let Message { text, kind, severity, labels, source } = shared;
+    Group {
+        id,
+        route: route.id.clone(),
+        kind: kind.into(),
+        source: Some(source).filter(|source| !source.is_empty()).map(Into::into),
+        text,
+        severity,
+        labels,
+        annotations: Labels::default(),
+        count,
+        total: count,
+        first_seen: began,
+        last_seen: ended,
+        opened: began,
+        closed: ended,
+        samples: Vec::new(),
+        reason,
     }
 }

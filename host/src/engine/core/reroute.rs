@@ -133,5 +133,6 @@ impl Core {
         self.alerts = alerts;
         // What waits to be told of them is as it was.
         self.refired.clear();
+        self.all_may_be_untold();
     }
 }

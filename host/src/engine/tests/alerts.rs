@@ -199,6 +199,67 @@ async fn a_silence_keeps_what_it_matches_from_being_told_and_counts_it() {
     balanced(&path);
 }
 
+fn for_disk(ends: u64) -> Silence {
+    Silence {
+        id: String::new(),
+        matchers: vec![crate::matcher::Matcher::parse("alertname=Disk").expect("a good matcher")],
+        starts: NOON,
+        ends,
+        created_by: String::new(),
+        comment: String::new(),
+        updated: NOON,
+        messages: 0,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_outlasts_its_silence_is_told_when_it_is_posted_again_and_so_is_its_end() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&by_name(1), &path);
+    let silence = SilenceWish::Set(for_disk(NOON + 60_000));
+    rig.store.silence(silence).await.expect("the store runs").expect("it is set");
+    for _ in 0..5 {
+        rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
+        tokio::time::advance(Duration::from_secs(10)).await;
+    }
+    assert_eq!(rig.ready("console").await, None, "it is silenced");
+    let accounts = rig.store.look(|reader| reader.accounts()).await.expect("the store reads");
+    assert_eq!(accounts[0].accepted, 1, "what is posted again counts nothing while the silence lasts");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
+    assert_eq!(rig.told_one().await, told("Disk on a", 1, 2, Reason::Count));
+    for _ in 0..3 {
+        rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
+        assert_eq!(rig.ready("console").await, None, "once");
+    }
+    rig.posts(vec![posted("Disk", "a", OVER)]).await;
+    assert_eq!(rig.told_one().await, told("Disk on a", 0, 2, Reason::Resolved));
+    rig.stop().await;
+    balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_that_was_silenced_before_a_restart_is_told_after_it_and_one_that_was_told_is_not() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&by_name(1), &path);
+    let silence = SilenceWish::Set(for_disk(NOON + 3_600_000));
+    let id = rig.store.silence(silence).await.expect("the store runs").expect("it is set");
+    rig.posts(vec![posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)]).await;
+    assert_eq!(rig.told_one().await, told("Link on a", 1, 1, Reason::Count));
+    rig.stop().await;
+    let rig = Rig::start(&by_name(1), &path);
+    let both = || vec![posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)];
+    rig.posts(both()).await;
+    assert_eq!(rig.ready("console").await.map(|delivery| delivery.attempt), None);
+    rig.store.silence(SilenceWish::Expire(id)).await.expect("the store runs").expect("it is expired");
+    rig.posts(both()).await;
+    assert_eq!(rig.told_one().await, told("Disk on a", 1, 2, Reason::Count));
+    rig.posts(both()).await;
+    assert_eq!(rig.ready("console").await, None);
+    rig.stop().await;
+    balanced(&path);
+}
+
 #[tokio::test(start_paused = true)]
 async fn silences_go_on_after_a_restart_and_end_in_time() {
     let (_folder, path) = file();

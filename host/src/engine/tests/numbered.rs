@@ -6,6 +6,9 @@ use super::*;
 use crate::matcher::Matcher;
 use crate::message::{Count, Group, Numbered, Origin, Times};
 
+/// A commit that nothing is to be learned from.
+const COMMITTED: Committed = Committed { seq: 1, took: Duration::ZERO, held: Vec::new() };
+
 #[derive(Clone, Debug)]
 enum Step {
     /// Messages, with how many there were of each, from one of three origins.
@@ -177,7 +180,7 @@ fn run(steps: Vec<Step>, max_messages: u64, groups: usize) {
             Step::Commit => [&mut plain, &mut numbered].into_iter().for_each(Side::commit),
             Step::Forget { origin } => {
                 numbers[origin] = Numbers::default();
-                numbered.core.forget_gone();
+                numbered.core.written(COMMITTED);
             }
         }
         assert_eq!(plain.core.take_noticed(), numbered.core.take_noticed());
@@ -218,9 +221,9 @@ async fn what_nobody_can_name_any_more_is_let_go() {
     let (_, route) = core.next_ring().expect("a clock runs");
     core.ring(route, NOON + 30_000);
     drop(core.changes(limits::SWEEP_WINDOWS));
-    core.forget_gone();
+    core.written(COMMITTED);
     assert!(message.upgrade().is_some(), "its number may come again");
     drop(numbers);
-    core.forget_gone();
+    core.written(COMMITTED);
     assert!(message.upgrade().is_none());
 }
