@@ -122,14 +122,27 @@ pub fn load_senders(config: &Config, host: &Host, secrets: &SecretValues) -> any
 struct Generation {
     config: Config,
     secrets: SecretValues,
-    /// The component of each sender, and where its secrets lead that are whole URLs.
-    plugins: BTreeMap<String, ([u8; 32], Vec<String>)>,
+    plugins: BTreeMap<String, Plugin>,
+}
+
+/// What else than its section makes a sender another one.
+#[derive(PartialEq)]
+struct Plugin {
+    component: [u8; 32],
+    /// Where its secrets lead that are whole URLs.
+    leads_to: Vec<String>,
+    /// How far it may reach while no person accepted it.
+    bound: Option<Vec<String>>,
 }
 
 impl Generation {
     fn new(config: Config, secrets: SecretValues, senders: &[Sender]) -> Self {
-        let plugin = |sender: &Sender| (sender.name().to_owned(), (sender.component(), sender.leads_to()));
-        let plugins = senders.iter().map(plugin).collect();
+        let plugin = |sender: &Sender| Plugin {
+            component: sender.component(),
+            leads_to: sender.leads_to(),
+            bound: sender.bound().map(<[String]>::to_vec),
+        };
+        let plugins = senders.iter().map(|sender| (sender.name().to_owned(), plugin(sender))).collect();
         Self { config, secrets, plugins }
     }
 }

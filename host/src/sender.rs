@@ -234,6 +234,12 @@ impl Sender {
         self.profile.secrets.origins().map(ToString::to_string).collect()
     }
 
+    /// The origins beyond which its plugin may not reach, because it is another file than a person accepted.
+    #[must_use]
+    pub fn bound(&self) -> Option<&[String]> {
+        self.profile.bound().map(|locked| locked.origins.as_slice())
+    }
+
     /// Its plugin: a bundled one's name, or a path.
     #[must_use]
     pub fn plugin(&self) -> &str {

@@ -1,9 +1,14 @@
 //! Plugins that are pinned by their hash, and plugins that a person accepted: one that is another file gets no further than
 //! that.
 
+#[path = "../guests/guest.rs"]
+#[expect(dead_code, reason = "only the component of a guest is wanted here")]
+mod guest;
+
 use std::path::Path;
 
 use super::support::{Home, Receiver, binary, classic};
+use guest::Guest;
 
 /// A component that the build made.
 #[track_caller]
@@ -96,6 +101,34 @@ fn a_plugin_that_is_another_file_and_asks_for_more_waits_until_a_person_accepts_
     }
     assert_eq!(mag.home().runs(&["reload", "--admin", &mag.admin().address()]).code, Some(0));
     mag.takes(&classic(&["a"]));
+    receiver.request(1);
+    mag.stops();
+}
+
+#[test]
+fn a_plugin_that_is_another_file_and_does_not_say_what_it_wants_reaches_no_more_than_was_accepted() {
+    let receiver = Receiver::start();
+    let authority = receiver.url("").replace("http://", "");
+    // Neither asks for anything; `allow` lets both, and the second one uses it.
+    let guest = |does: &str| Guest::parse("own".to_owned(), &format!(";; in: send\n;; fails: never\n{does}"));
+    let quiet = guest("").component(&authority, &authority);
+    let sneaky = guest("(func $send (param i32) (result i32) (drop (call $post)) (i32.const 1024))");
+    let home = Home::with("").file("own.wasm", &quiet);
+    home.configure(&config("\"./own.wasm\"", &format!("allow = [\"{}\"]", receiver.url(""))));
+    home.runs(&["sender", "lock"]).must_be(0, "sender own:   is new, it asks for nothing\nmag.lock: 1 plugins", "");
+    let mag = home.start();
+    mag.says("sender own: ready");
+    std::fs::write(mag.home().path("own.wasm"), sneaky.component(&authority, &authority)).expect("it is written");
+    let reload = || mag.home().runs(&["reload", "--admin", &mag.admin().address()]);
+    assert_eq!(reload().code, Some(0), "it asks for nothing more");
+    mag.says("and asks for nothing more; it may reach nothing until `mag sender lock` takes note of it");
+    mag.takes(&classic(&["a"]));
+    let said = mag.says("which did not ask for that: look at it");
+    assert!(said.contains(&format!("it wants {}", receiver.url(""))) && said.contains("`mag sender lock`"), "{said}");
+    assert_eq!(receiver.requests().len(), 0);
+    // Once a person looked, it runs with all that the config lets it, and what waited is told.
+    assert_eq!(mag.home().runs(&["sender", "lock"]).code, Some(0));
+    assert_eq!(reload().code, Some(0));
     receiver.request(1);
     mag.stops();
 }

@@ -85,7 +85,7 @@ impl Guest {
         Self::parse("good".to_owned(), ";; in: send\n;; fails: never\n")
     }
 
-    fn parse(name: String, text: &str) -> Self {
+    pub(super) fn parse(name: String, text: &str) -> Self {
         let words: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix(";; ")?.split_once(": ")).collect();
         let time = |key: &str, or: Duration| words.get(key).map_or(or, |typed| humantime(typed));

@@ -137,6 +137,13 @@ impl Grants {
         self
     }
 
+    /// Those of the same grants that are kept.
+    #[must_use]
+    pub fn only(mut self, is_kept: impl Fn(&Origin) -> bool) -> Self {
+        self.origins.retain(|origin, _| is_kept(origin));
+        self
+    }
+
     /// Grants what the operator typed: also private addresses behind that very host.
     pub fn typed(&mut self, origin: Origin) {
         self.origins.insert(origin, By::Operator);

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use super::component::{self, Unfit};
 use super::failure::ConfigMistake;
 use super::limit::{CallLimits, Calling};
-use super::mail::Mailer;
+use super::mail::{self, Mailer};
 use super::secrets::Secrets;
 use super::{ComponentHash, bundled, secrets, text};
 use crate::config::{self, LiveSecret, Locked, PluginLimits, Sha256, Values};
@@ -173,7 +173,16 @@ impl Profile {
         CallLimits::new(call, self.limits, self.timeout)
     }
 
+    /// What a person accepted, where the plugin is another file since: it may reach no more than that, whatever it says
+    /// that it wants and whatever the operator typed.
+    pub(super) fn bound(&self) -> Option<&Locked> {
+        self.locked.as_ref().filter(|locked| self.sha256.is_some_and(|found| found != locked.sha256))
+    }
+
     pub(super) fn mailer(&self) -> Option<Mailer> {
+        if self.bound().is_some_and(|locked| !locked.origins.iter().any(|origin| mail::is_the_service(origin))) {
+            return None;
+        }
         self.smtp.as_ref().map(|(smtp, password)| Mailer::new(smtp, password.as_ref()))
     }
 

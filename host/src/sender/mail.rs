@@ -25,6 +25,11 @@ pub(super) fn is_for_mail(uri: &Uri) -> bool {
     uri.host().is_some_and(|host| host.trim_end_matches('.').eq_ignore_ascii_case(HOST))
 }
 
+/// Whether an origin that a plugin asked for is this service.
+pub(super) fn is_the_service(origin: &str) -> bool {
+    origin.parse().is_ok_and(|uri| is_for_mail(&uri))
+}
+
 /// A mail as a guest writes it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

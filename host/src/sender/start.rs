@@ -111,6 +111,10 @@ impl Sender {
             return Err(StartError::Refused { sender, asked: refused });
         }
         self.check_lock(&asked)?;
+        let grants = match self.profile.bound() {
+            Some(locked) => grants.only(|origin| locked.origins.contains(&origin.to_string())),
+            None => grants,
+        };
         let client = Client::new(grants).answered_by(runtime.double.clone());
         let wire = Wire::new(Arc::clone(&profile.secrets), &manifest.secrets);
         let reach = Arc::new(Reach { client, wire, mailer: profile.mailer() });
@@ -199,16 +203,14 @@ impl Sender {
     /// A plugin that is another file than a person accepted may not ask for more than that one did.
     fn check_lock(&self, asked: &[Asked]) -> Result<(), StartError> {
         let (sender, plugin) = (self.profile.name.clone(), self.profile.plugin.clone());
-        let (Some(locked), Some(found)) = (&self.profile.locked, self.profile.sha256) else { return Ok(()) };
-        if locked.sha256 == found {
-            return Ok(());
-        }
+        let (Some(locked), Some(found)) = (self.profile.bound(), self.profile.sha256) else { return Ok(()) };
         let more: BTreeSet<&String> =
             asked.iter().map(|asked| &asked.origin).filter(|origin| !locked.origins.contains(origin)).collect();
         if more.is_empty() {
+            let reaches = if locked.origins.is_empty() { "nothing".to_owned() } else { locked.origins.join(", ") };
             tracing::info!(
-                "sender {sender}: its plugin {plugin} is another file than mag.lock says, and asks for nothing more: \
-                 `mag sender lock` takes note of it"
+                "sender {sender}: its plugin {plugin} is another file than mag.lock says, and asks for nothing more; it \
+                 may reach {reaches} until `mag sender lock` takes note of it"
             );
             return Ok(());
         }

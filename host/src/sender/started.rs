@@ -14,6 +14,7 @@ use super::output::{Capture, Lines};
 use super::used::Used;
 use super::{Runtime, text};
 use crate::config::Sha256;
+use crate::egress::Origin;
 use crate::limits;
 use crate::message::Notification;
 
@@ -226,6 +227,9 @@ impl Started {
     fn noted(&self, note: &Note, limits: &CallLimits, sent: bool) -> Failure {
         let name = &self.0.profile.name;
         match note {
+            Note::Origin(origin) if self.is_held_back(origin) => {
+                self.failure(FailureKind::Misconfigured, "forbidden-origin", &self.not_accepted(origin))
+            }
             Note::Origin(origin) => {
                 let said = format!(
                     "it wants {origin}, which it may not reach: add allow = [\"{origin}\"] to [senders.{name}]"
@@ -237,6 +241,9 @@ impl Started {
                     "{origin} has only private or local addresses: add allow = [\"{origin}\"] or allow_private = true to [senders.{name}]"
                 );
                 self.failure(FailureKind::Misconfigured, "forbidden-address", &said)
+            }
+            Note::NoSmtp if self.0.profile.smtp.is_some() => {
+                self.failure(FailureKind::Misconfigured, "forbidden-origin", &self.not_accepted("mag's mail service"))
             }
             Note::NoSmtp => {
                 let said = format!("it wants to send mail: add smtp = {{ url = \"smtps://…\" }} to [senders.{name}]");
@@ -256,6 +263,19 @@ impl Started {
             Note::Limit(limit) => self.past(*limit, limits, sent),
             Note::Offline => self.fault(Fault::Offline, "it used the network where it has none", sent),
         }
+    }
+
+    /// Whether the operator typed an origin, and the lock alone keeps it from the plugin.
+    fn is_held_back(&self, origin: &str) -> bool {
+        let profile = &self.0.profile;
+        profile.bound().is_some() && Origin::parse(origin).is_ok_and(|origin| profile.grants.permits(&origin))
+    }
+
+    fn not_accepted(&self, what: &str) -> String {
+        format!(
+            "it wants {what}, and is another file than mag.lock says, which did not ask for that: look at it, then accept \
+             it with `mag sender lock`, and `mag reload`"
+        )
     }
 
     /// It went past a limit.
