@@ -4,6 +4,7 @@
 //! own use; it has no `Debug`, and [`Secrets::redact`] takes it out of whatever a plugin says.
 
 mod blank;
+mod escape;
 mod foresee;
 mod rights;
 mod sign;

@@ -1,5 +1,5 @@
-//! Takes values of secrets out of what comes back, before a guest or a log sees it: as they are, and as they look in
-//! URLs, in JSON and in base64.
+//! Takes values of secrets out of what comes back, before a guest or a log sees it: as they are, in
+//! base64, and in whatever escapes of JSON, URLs and HTML.
 //!
 //! This is against destinations that repeat what they were sent. Against a plugin and a destination that work together
 //! nothing helps but not giving them a secret.
@@ -13,10 +13,9 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
-use memchr::memmem;
 
 use super::Secret;
-use super::wire::{path_encoded, percent_encoded};
+use super::escape::{self, Seen};
 
 /// Shorter values are not searched for: they would blot out ordinary words.
 const LEAST_BYTES: usize = 4;
@@ -29,83 +28,113 @@ const PART_BYTES: usize = 16;
 struct Needle {
     /// Of the secret.
     name: String,
-    finder: memmem::Finder<'static>,
-    /// What is written over it.
-    cover: Vec<u8>,
+    value: Vec<u8>,
+    /// JSON with it stays JSON only when a number stands in its place.
+    is_number: bool,
 }
 
-/// Stars; nines for a number, so that JSON with it stays JSON.
-fn cover(form: &[u8]) -> Vec<u8> {
-    let is_number = form.strip_prefix(b"-").unwrap_or(form).iter().all(u8::is_ascii_digit);
-    let over = |byte: &u8| {
-        if !is_number {
-            b'*'
-        } else if *byte == b'-' {
-            b'-'
-        } else {
-            b'9'
+/// Where a text must not be seen.
+struct Span<'n> {
+    from: usize,
+    to: usize,
+    needle: &'n Needle,
+}
+
+impl Span<'_> {
+    /// Stars; nines for a number.
+    fn cover(&self, bytes: &mut [u8]) {
+        for byte in bytes.get_mut(self.from..self.to).unwrap_or_default() {
+            *byte = match byte {
+                b'-' if self.needle.is_number => b'-',
+                b'0'..=b'9' if self.needle.is_number => b'9',
+                _ => b'*',
+            };
         }
-    };
-    form.iter().map(over).collect()
+    }
 }
 
-/// Everything that must not be seen, the longest first.
+/// Everything that must not be seen.
 #[derive(Default)]
-pub(in crate::sender) struct Needles(Vec<Needle>);
+pub(in crate::sender) struct Needles {
+    all: Vec<Needle>,
+    /// By byte: whether one of them can begin with it.
+    begins: Vec<bool>,
+}
 
 impl Needles {
     pub(super) fn of<'s>(secrets: impl Iterator<Item = (&'s String, &'s Secret)>) -> Self {
-        let mut needles: Vec<Needle> = Vec::new();
+        let mut all: Vec<Needle> = Vec::new();
         for (name, secret) in secrets {
             let values = secret.live.values().into_iter().flat_map(|value| {
                 let parts = if secret.origin.is_some() { parts(&value.0) } else { Vec::new() };
                 parts.into_iter().chain([value.0])
             });
-            for form in values.flat_map(|value| forms(&value)) {
-                if !needles.iter().any(|known| known.finder.needle() == form) {
-                    let (finder, cover) = (memmem::Finder::new(&form).into_owned(), cover(&form));
-                    needles.push(Needle { name: name.clone(), finder, cover });
+            for value in values.flat_map(|value| forms(&value)) {
+                if !all.iter().any(|known| known.value == value) {
+                    let is_number = value.strip_prefix(b"-").unwrap_or(&value).iter().all(u8::is_ascii_digit);
+                    all.push(Needle { name: name.clone(), value, is_number });
                 }
             }
         }
-        needles.sort_by_key(|needle| std::cmp::Reverse(needle.finder.needle().len()));
-        Self(needles)
+        let begins = |byte| all.iter().any(|needle| escape::may_begin(&needle.value, byte));
+        let begins = (0..=u8::MAX).map(begins).collect();
+        Self { all, begins }
+    }
+
+    /// Where they are, in order, and from where on the end of the bytes may be the beginning of another one.
+    fn spans(&self, bytes: &[u8]) -> (Vec<Span<'_>>, usize) {
+        let (mut spans, mut unfinished) = (Vec::new(), bytes.len());
+        let may_begin = |byte: &u8| self.begins.get(usize::from(*byte)) == Some(&true);
+        for from in (0..bytes.len()).filter(|from| bytes.get(*from).is_some_and(may_begin)) {
+            let rest = bytes.get(from..).unwrap_or_default();
+            let mut longest = None;
+            for needle in &self.all {
+                match escape::seen(&needle.value, rest) {
+                    Seen::In(len) if longest.as_ref().is_none_or(|known: &Span<'_>| known.to < from + len) => {
+                        longest = Some(Span { from, to: from + len, needle });
+                    }
+                    Seen::Unfinished => unfinished = unfinished.min(from),
+                    _ => {}
+                }
+            }
+            spans.extend(longest);
+        }
+        (spans, unfinished)
     }
 
     /// The text with the names of secrets in place of their values.
     pub(super) fn name(&self, text: &str) -> String {
-        let mut out = text.to_owned();
-        for needle in &self.0 {
-            if needle.finder.find(out.as_bytes()).is_some()
-                && let Ok(hidden) = std::str::from_utf8(needle.finder.needle())
-            {
-                out = out.replace(hidden, &format!("(secret {})", needle.name));
+        let (spans, _) = self.spans(text.as_bytes());
+        let (mut out, mut done) = (String::new(), 0);
+        for span in &spans {
+            // What overlaps another one goes with that.
+            if let Some(before) = text.get(done..span.from) {
+                out.push_str(before);
+                out.push_str(&format!("(secret {})", span.needle.name));
             }
+            done = done.max(span.to);
         }
-        out
+        out + text.get(done..).unwrap_or_default()
     }
 
     /// Writes something over every value, so that lengths stay; whether there was one.
     pub(in crate::sender) fn blank(&self, bytes: &mut [u8]) -> bool {
-        let all = bytes.len();
-        self.blank_what_begins_before(all, bytes)
+        let (spans, _) = self.spans(bytes);
+        spans.iter().for_each(|span| span.cover(bytes));
+        !spans.is_empty()
     }
 
-    fn blank_what_begins_before(&self, limit: usize, bytes: &mut [u8]) -> bool {
-        let mut any = false;
-        for needle in &self.0 {
-            let mut from = 0;
-            while let Some(at) = bytes.get(from..).and_then(|rest| needle.finder.find(rest))
-                && from + at < limit
-            {
-                let end = from + at + needle.finder.needle().len();
-                if let Some(found) = bytes.get_mut(from + at..end) {
-                    found.copy_from_slice(&needle.cover);
-                }
-                (from, any) = (end, true);
+    /// Writes something over every value, as far as it is certain what is one: that far.
+    fn blank_what_is_certain(&self, bytes: &mut [u8]) -> usize {
+        let (spans, mut sure) = self.spans(bytes);
+        // What begins within another one may be longer than that.
+        for span in spans.iter().rev() {
+            if span.from < sure && sure < span.to {
+                sure = span.from;
             }
         }
-        any
+        spans.iter().filter(|span| span.to <= sure).for_each(|span| span.cover(bytes));
+        sure
     }
 
     pub(in crate::sender) fn blank_headers(&self, headers: &mut HeaderMap) {
@@ -118,17 +147,6 @@ impl Needles {
             }
         }
     }
-
-    /// How many bytes at the end may be the beginning of a value.
-    fn unfinished(&self, bytes: &[u8]) -> usize {
-        let longest = self.0.first().map_or(0, |needle| needle.finder.needle().len()).saturating_sub(1);
-        let from = bytes.len().saturating_sub(longest);
-        let begins = |at: &usize| {
-            let end = bytes.get(*at..).unwrap_or_default();
-            self.0.iter().any(|needle| needle.finder.needle().starts_with(end))
-        };
-        bytes.len() - (from..bytes.len()).find(begins).unwrap_or(bytes.len())
-    }
 }
 
 /// The parts of a whole URL that are secret by themselves.
@@ -139,35 +157,19 @@ fn parts(url: &str) -> Vec<String> {
     single.chain([rest.clone()].into_iter().filter(|rest| rest.len() >= PART_BYTES)).collect()
 }
 
-/// How a value may look when it is repeated.
+/// A value as it is and in base64; other ways to write each of these are read while they are looked for.
 fn forms(value: &str) -> Vec<Vec<u8>> {
     if value.len() < LEAST_BYTES {
         return Vec::new();
     }
-    let encoded = percent_encoded(value);
-    let quoted = serde_json::Value::String(value.to_owned()).to_string();
-    let in_json = quoted.trim_matches('"').as_bytes().to_vec();
-    let in_urls = [lower_escapes(&encoded), encoded, lower_escapes(&path_encoded(value)), path_encoded(value)];
-    let mut forms = vec![value.as_bytes().to_vec(), in_json];
-    forms.extend(in_urls.map(String::into_bytes));
+    let mut forms = vec![value.as_bytes().to_vec()];
     if value.len() >= BASE64_BYTES {
         for before in 0..3 {
             forms.push(inside(&STANDARD_NO_PAD.encode(shifted(value, before)), before, value.len()));
             forms.push(inside(&URL_SAFE_NO_PAD.encode(shifted(value, before)), before, value.len()));
         }
     }
-    forms.sort_unstable();
-    forms.dedup();
     forms
-}
-
-fn lower_escapes(encoded: &str) -> String {
-    let mut pieces = encoded.split('%');
-    let first = pieces.next().unwrap_or_default().to_owned();
-    pieces.fold(first, |out, piece| {
-        let (escape, rest) = piece.split_at_checked(2).unwrap_or((piece, ""));
-        format!("{out}%{}{rest}", escape.to_ascii_lowercase())
-    })
 }
 
 fn shifted(value: &str, before: usize) -> Vec<u8> {
@@ -200,9 +202,7 @@ impl<B> Blanked<B> {
     /// What is certain of the held bytes and these.
     fn certain(&mut self, data: &[u8]) -> Bytes {
         self.held.extend_from_slice(data);
-        let sure = self.held.len() - self.needles.unfinished(&self.held);
-        // What begins later may be the beginning of a longer value.
-        self.needles.blank_what_begins_before(sure, &mut self.held);
+        let sure = self.needles.blank_what_is_certain(&mut self.held);
         self.held.split_to(sure).freeze()
     }
 }
@@ -268,6 +268,7 @@ mod tests {
     use http::{HeaderMap, HeaderValue};
     use http_body::{Body, Frame};
     use http_body_util::BodyExt;
+    use proptest::prelude::*;
 
     use super::{Blanked, Needles};
     use crate::sender::secrets::tests::secrets;
@@ -337,6 +338,80 @@ mod tests {
             assert_eq!(read.trailers().unwrap()["t"], "***********");
             assert_eq!(read.to_bytes(), "xo xoxb-canar ***********! *********** xoxb", "in pieces of {size}");
         }
+    }
+
+    /// A character as one of the usual encoders writes it.
+    fn written(encoder: usize, c: char) -> String {
+        let units = |upper: bool| {
+            let mut units = [0; 2];
+            let unit = |unit: &u16| if upper { format!("\\u{unit:04X}") } else { format!("\\u{unit:04x}") };
+            c.encode_utf16(&mut units).iter().map(unit).collect::<String>()
+        };
+        let json = serde_json::Value::from(c.to_string()).to_string();
+        let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).expect("quotes").to_owned();
+        let percent = |upper: bool| {
+            let mut bytes = [0; 4];
+            let byte = |byte: &u8| if upper { format!("%{byte:02X}") } else { format!("%{byte:02x}") };
+            c.encode_utf8(&mut bytes).as_bytes().iter().map(byte).collect::<String>()
+        };
+        match encoder {
+            // PHP: slashes, and everything that is not ASCII.
+            0 if c == '/' => "\\/".to_owned(),
+            0 | 1 if !c.is_ascii() => units(encoder == 1),
+            // Go, for pages.
+            2 if "&<>".contains(c) => units(false),
+            3 if !c.is_ascii_alphanumeric() => percent(true),
+            4 if c == ' ' => "+".to_owned(),
+            4 if !c.is_ascii_alphanumeric() => percent(false),
+            5 if "&<>'\"/".contains(c) || !c.is_ascii() => format!("&#{};", u32::from(c)),
+            6 if "&<>'\"/".contains(c) || !c.is_ascii() => format!("&#x{:x};", u32::from(c)),
+            7 => match c {
+                '&' => "&amp;".to_owned(),
+                '<' => "&lt;".to_owned(),
+                '>' => "&gt;".to_owned(),
+                '"' => "&quot;".to_owned(),
+                '\'' => "&#039;".to_owned(),
+                _ => c.to_string(),
+            },
+            // JSON in JSON.
+            8 => json.replace('\\', "\\\\").replace('"', "\\\""),
+            3..=6 | 9 => c.to_string(),
+            _ => json,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_a_secret_survives_any_encoder(secret in "k[ -~äÄß€😀]{7,24}k", cut in 0_usize..400) {
+            for encoder in 0..10 {
+                let repeated: String = secret.chars().map(|c| written(encoder, c)).collect();
+                survives_nothing(&secret, &repeated, cut)?;
+            }
+        }
+
+        #[test]
+        fn nothing_of_a_secret_survives_encoders_that_take_turns(
+            secret in "k[!-%'-Z^-~äÄß€😀/&<>]{7,24}k", turns in proptest::collection::vec(0_usize..10, 32), cut in 0_usize..400,
+        ) {
+            let repeated: String = secret.chars().zip(&turns).map(|(c, encoder)| written(*encoder, c)).collect();
+            survives_nothing(&secret, &repeated, cut)?;
+        }
+    }
+
+    fn survives_nothing(secret: &str, repeated: &str, cut: usize) -> Result<(), TestCaseError> {
+        let text = format!("{{\"t\":\"{repeated}\"}}");
+        let expect = format!("{{\"t\":\"{}\"}}", "*".repeat(repeated.len()));
+        let mut bytes = text.clone().into_bytes();
+        needles(secret).blank(&mut bytes);
+        prop_assert_eq!(String::from_utf8_lossy(&bytes), expect.as_str(), "{} as {}", secret, repeated);
+        prop_assert_eq!(needles(secret).name(&text), "{\"t\":\"(secret s)\"}");
+        let (first, second) = text.as_bytes().split_at(cut.min(text.len()));
+        let mut body = Blanked::new((), Arc::new(needles(secret)));
+        let mut read = [body.certain(first), body.certain(second)].concat();
+        body.needles.blank(&mut body.held);
+        read.extend_from_slice(&body.held);
+        prop_assert_eq!(String::from_utf8_lossy(&read), expect.as_str(), "{} as {}, cut at {}", secret, repeated, cut);
+        Ok(())
     }
 
     /// A body that comes in these pieces.
