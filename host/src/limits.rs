@@ -310,6 +310,11 @@ pub const PLUGIN_FIELD_BYTES: usize = 72;
 pub const PLUGIN_CLOCK_MILLIS: u64 = 1;
 /// Calls of a sender of which is kept what they used.
 pub const PLUGIN_CALLS_KEPT: usize = 16;
+/// The code of one function: compilers take more than twice as long for one that is twice as long. The largest known one,
+/// of a Python, has 417 KiB.
+pub const PLUGIN_FUNCTION_BYTES: u32 = 768 * 1024;
+/// Functions of a component; a JavaScript engine has 13,000.
+pub const PLUGIN_FUNCTIONS: u32 = 100_000;
 /// A component file; the largest known guests, Python ones, stay under half of it.
 pub const PLUGIN_FILE_BYTES: u64 = 128 * 1024 * 1024;
 /// Standard output of one call of the bundled `console`: a whole notification with its escapes.

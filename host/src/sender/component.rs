@@ -36,6 +36,15 @@ pub enum Unfit {
     /// It is WebAssembly, but not a component.
     #[error("it is a core module, not a component; build it for wasm32-wasip2")]
     CoreModule,
+    /// One of its functions is longer than any that people write.
+    #[error(
+        "one of its functions has {0} bytes of code, and may have {max}: compiling it would take too long",
+        max = limits::PLUGIN_FUNCTION_BYTES
+    )]
+    LongFunction(u32),
+    /// It has more functions than any other.
+    #[error("it has more than {} functions: compiling it would take too long", limits::PLUGIN_FUNCTIONS)]
+    Functions,
     /// It is damaged, or uses what this version does not know.
     #[error("it is not a valid component: {0}")]
     Malformed(String),
@@ -130,7 +139,7 @@ pub(super) fn inspect(bytes: &[u8]) -> Result<(), Unfit> {
         (Some(b"\0asm"), Some([0, 0])) => return Err(Unfit::CoreModule),
         _ => return Err(Unfit::NotWasm),
     }
-    let (surface, types) = surface(bytes).map_err(|error| Unfit::Malformed(error.message().to_owned()))?;
+    let (surface, types) = surface(bytes)?;
     let types = types.ok_or_else(|| Unfit::Malformed("it has no end".to_owned()))?;
     let export = surface.export()?;
     functions(&types, export)?;
@@ -148,9 +157,9 @@ pub(super) fn imports(bytes: &[u8]) -> (Vec<String>, Option<String>) {
     (surface.imports, export)
 }
 
-fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), wasmparser::BinaryReaderError> {
+fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), Unfit> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
-    let (mut surface, mut types, mut depth) = (Surface::default(), None, 0_usize);
+    let (mut surface, mut types, mut depth, mut functions) = (Surface::default(), None, 0_usize, 0_u32);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
         match &payload {
@@ -166,6 +175,18 @@ fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), wasmparser::BinaryR
                     if export.kind == ComponentExternalKind::Instance {
                         surface.exports.push(export.name.name.to_owned());
                     }
+                }
+            }
+            Payload::CodeSectionStart { count, .. } => {
+                functions = functions.saturating_add(*count);
+                if functions > limits::PLUGIN_FUNCTIONS {
+                    return Err(Unfit::Functions);
+                }
+            }
+            Payload::CodeSectionEntry(body) => {
+                let bytes = u32::try_from(body.range().len()).unwrap_or(u32::MAX);
+                if bytes > limits::PLUGIN_FUNCTION_BYTES {
+                    return Err(Unfit::LongFunction(bytes));
                 }
             }
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -192,6 +213,12 @@ impl Surface {
                 Err(Unfit::MissingExport { interface, version, found })
             }
         }
+    }
+}
+
+impl From<wasmparser::BinaryReaderError> for Unfit {
+    fn from(error: wasmparser::BinaryReaderError) -> Self {
+        Self::Malformed(error.message().to_owned())
     }
 }
 

@@ -47,6 +47,18 @@ fn a_damaged_component_is_refused_wherever_it_is_cut() {
 }
 
 #[test]
+fn code_that_no_person_writes_is_refused_before_anybody_compiles_it() {
+    let with = |rest: String| Guest { rest, ..Guest::default() }.build();
+    let long = |bytes: usize| with(format!("(func {})", "nop ".repeat(bytes - 2)));
+    inspect(&long(786_432)).unwrap();
+    refused(
+        &long(786_433),
+        "one of its functions has 786433 bytes of code, and may have 786432: compiling it would take too long",
+    );
+    refused(&with("(func)".repeat(100_000)), "it has more than 100000 functions: compiling it would take too long");
+}
+
+#[test]
 fn a_component_without_the_interface_names_what_it_has() {
     let nothing = foreign("package a:b; world foreign {}", "(module)");
     refused(&nothing, "it does not export mag:sender/sender@1.0.0; it exports nothing");
