@@ -138,6 +138,39 @@ fn what_is_wrong_is_answered_as_alertmanager_does_and_the_rest_is_taken() {
     mag.stops();
 }
 
+#[test]
+fn a_web_page_changes_no_silence_under_a_name_of_its_own() {
+    let receiver = Receiver::start();
+    let mag = Mag::with(&config(&receiver, ""));
+    let asked = |method: &str, path: &str, host: &str, further: &str, body: &str| {
+        let mut wire = mag.wire();
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{further}");
+        let head = format!("{head}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len());
+        wire.writes(format!("{head}{body}").as_bytes());
+        Reply::read(&wire.hears_to_the_end())
+    };
+    let silence = json!({
+        "matchers": [{ "name": "alertname", "value": ".+", "isRegex": true, "isEqual": true }],
+        "startsAt": "2024-05-01T12:00:00Z", "endsAt": "2099-05-01T12:00:00Z", "createdBy": "a", "comment": "b",
+    });
+    let silence = silence.to_string();
+    for (host, origin) in [("evil.example", "http://evil.example"), ("127.0.0.1", "http://evil.example")] {
+        let further = format!("Origin: {origin}\r\n");
+        for (method, path) in [("POST", "/api/v2/silences"), ("DELETE", "/api/v2/silence/any")] {
+            let reply = asked(method, path, host, &further, &silence);
+            assert_eq!(reply.status, 403, "{method} {host}: {reply:?}");
+            assert!(reply.body.contains("web page"), "{reply:?}");
+        }
+    }
+    assert_eq!(get(&mag, "/api/v2/silences"), json!([]));
+    // A program that names the host, and a page of the host itself.
+    let by_name = asked("POST", "/api/v2/silences", "mag.example:9093", "", &silence);
+    assert_eq!(by_name.status, 200, "{by_name:?}");
+    let own = asked("POST", "/api/v2/silences", "127.0.0.1:1", "Origin: http://127.0.0.1:1\r\n", &silence);
+    assert_eq!(own.status, 200, "{own:?}");
+    mag.stops();
+}
+
 fn amtool(mag: &Mag, arguments: &[&str]) -> Option<String> {
     let amtool = tool::find("amtool", "prometheus-alertmanager")?;
     let url = format!("--alertmanager.url=http://{}", mag.address());

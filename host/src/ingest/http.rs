@@ -32,6 +32,7 @@ use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
 
 mod body;
 mod intake;
+mod rebind;
 mod watch;
 
 use body::Body;
@@ -231,6 +232,10 @@ async fn ask(
     body: Incoming,
     shared: &Shared,
 ) -> Result<Answer, Refusal> {
+    if method != Method::GET {
+        let refused = |why| Refusal { status: StatusCode::FORBIDDEN, why };
+        rebind::check(head.headers, head.uri).map_err(refused)?;
+    }
     let body = if method == Method::POST {
         // As Alertmanager: no web page can send this without asking first.
         if head.media_type() != "application/json" {
