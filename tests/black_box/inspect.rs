@@ -75,7 +75,10 @@ fn a_running_sender_says_what_its_last_calls_used_of_each_limit() {
     let limit = |name: &str| {
         said["limits"].as_array().expect("limits").iter().find(|limit| limit["limit"] == name).expect(name).clone()
     };
-    let (requests, memory) = (limit("too-many-requests"), limit("memory"));
+    let (requests, memory) = (limit("requests"), limit("memory"));
+    assert_eq!(requests["code"], "too-many-requests");
+    let used = &said["usage"]["calls"][0]["used"];
+    assert!(["cpu_us", "timeout_us", "memory_bytes", "requests"].iter().all(|key| used[key].is_u64()), "{used}");
     assert_eq!(
         (&requests["key"], &requests["allowed"], &requests["most"]),
         (&"limits.requests".into(), &"8".into(), &"1".into())
@@ -85,6 +88,22 @@ fn a_running_sender_says_what_its_last_calls_used_of_each_limit() {
     let screen = inspect(&[]);
     assert!(screen.contains("most of ") && screen.contains("limits.request_size"), "{screen}");
     mag.stops();
+}
+
+#[test]
+fn of_a_sender_that_mails_the_password_is_named_and_no_origin_that_is_none() {
+    let config = "[route]\nsenders = [\"mail\"]\n[senders.mail]\nplugin = \"email\"\n\
+                  smtp = { url = \"smtp://127.0.0.1:1\", username = \"ops\" }\nsecrets.smtp_password = { env = \"PASSWORD\" }\n\
+                  config = { from = \"mag@example.org\", to = [\"ops@example.org\"] }\n";
+    let ended = Home::with(config).runs(&["sender", "inspect", "mail"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for said in [
+        "secrets     smtp_password (needed, in smtp): mag itself logs in at the mail server with it",
+        "asks for    mail, through `smtp` POST, mag's mail service: granted",
+    ] {
+        assert!(ended.stdout.contains(said), "no {said:?} in {}", ended.stdout);
+    }
+    assert!(!ended.stdout.contains("mag.internal"), "{}", ended.stdout);
 }
 
 #[test]

@@ -21,8 +21,10 @@ pub struct UsageReport {
 /// A limit, and how much of it was used.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LimitReport {
-    /// A stable word: the code of a failure that it causes.
+    /// Its name, as its key has it.
     pub limit: String,
+    /// The code of a failure that it causes.
+    pub code: String,
     /// The call that it holds for; with `send` the others too, unless they have one of their own.
     pub call: String,
     /// The key that moves it, below `[senders.NAME]`; `null` where it is fixed.
@@ -44,7 +46,7 @@ pub struct CallReport {
     pub call: String,
     /// `ok`, or the code of its failure.
     pub ended: String,
-    /// By limit, what it used: numbers of microseconds, bytes or things.
+    /// By limit, what it used; times and sizes have their unit behind the name: `cpu_us`, `memory_bytes`.
     pub used: BTreeMap<String, u64>,
 }
 
@@ -62,7 +64,8 @@ impl LimitReport {
         let amounts: Vec<u64> = of_it.filter_map(|used| used.amounts.get(limit).copied()).collect();
         let shown = |number: Option<&u64>| number.map(|number| limit.amount(*number).to_string());
         Self {
-            limit: limit.code().to_owned(),
+            limit: limit.name().to_owned(),
+            code: limit.code().to_owned(),
             call: allowed.call.as_str().to_owned(),
             key: key.map(str::to_owned),
             allowed: allowed.amount.clone(),
@@ -78,7 +81,7 @@ impl CallReport {
             at: At(used.at),
             call: used.call.as_str().to_owned(),
             ended: used.ended.clone(),
-            used: used.amounts.iter().map(|(limit, number)| (limit.code().to_owned(), *number)).collect(),
+            used: used.amounts.iter().map(|(limit, number)| (limit.measured(), *number)).collect(),
         }
     }
 }

@@ -128,6 +128,23 @@ impl Limit {
         }
     }
 
+    /// Its name, as the key of a send has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.key(Calling::Send).map_or(self.code(), |key| key.strip_prefix("limits.").unwrap_or(key))
+    }
+
+    /// The name with the unit of a bare number behind it.
+    #[must_use]
+    pub fn measured(self) -> String {
+        let unit = match self.amount(0) {
+            Amount::Time(_) => "_us",
+            Amount::Bytes(_) => "_bytes",
+            Amount::Count(_) => "",
+        };
+        format!("{}{unit}", self.name())
+    }
+
     /// The key that moves it in this call, as it stands below `[senders.NAME]`; none where it is fixed.
     #[must_use]
     pub fn key(self, call: Calling) -> Option<&'static str> {

@@ -7,7 +7,7 @@ use super::failure::{ConfigMistake, Manifest, Wanted};
 use super::limit::Calling;
 use super::start::StartError;
 use super::used::{self, Allowed};
-use super::{Sender, text};
+use super::{Sender, mail, text};
 use crate::egress::Origin;
 use crate::limits;
 
@@ -34,6 +34,12 @@ impl Asked {
             granted,
         }
     }
+
+    /// Where it leads, for a person: the origin, or how mag itself sends the mail.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        if mail::is_the_service(&self.origin) { "mail, through `smtp`" } else { &self.origin }
+    }
 }
 
 impl fmt::Display for Asked {
@@ -41,7 +47,7 @@ impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reasons = [self.methods.join(" "), self.why.clone()];
         let reasons: Vec<String> = reasons.into_iter().filter(|reason| !reason.is_empty()).collect();
-        write!(f, "{}", self.origin)?;
+        f.write_str(self.place())?;
         if reasons.is_empty() { Ok(()) } else { write!(f, " ({})", reasons.join(", ")) }
     }
 }
@@ -53,6 +59,8 @@ pub struct Looked {
     pub manifest: Manifest,
     /// What it asks for with this config; nothing when there are mistakes in that.
     pub asked: Vec<Asked>,
+    /// How many origins it asks for beside these.
+    pub more: usize,
     /// What is wrong with its config.
     pub mistakes: Vec<ConfigMistake>,
 }

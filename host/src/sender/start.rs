@@ -46,12 +46,14 @@ pub enum StartError {
     #[error(transparent)]
     NotAccepted(Box<NotAccepted>),
     /// The plugin wants origins that nobody granted.
-    #[error("{}", refused_line(sender, asked))]
+    #[error("{}", refused_line(sender, asked, *more))]
     Refused {
         /// The sender's name.
         sender: String,
         /// At least one.
         asked: Vec<Asked>,
+        /// How many more there are.
+        more: usize,
     },
 }
 
@@ -80,12 +82,18 @@ fn mistakes_line(sender: &str, mistakes: &[ConfigMistake]) -> String {
     format!("sender {sender}: {}", each.join("; "))
 }
 
-fn refused_line(sender: &str, asked: &[Asked]) -> String {
+/// What a shortened list ends with.
+fn and_more(more: usize) -> String {
+    if more == 0 { String::new() } else { format!(" and {more} more") }
+}
+
+fn refused_line(sender: &str, asked: &[Asked], more: usize) -> String {
     let quoted: Vec<_> = asked.iter().map(|asked| format!("\"{}\"", asked.origin)).collect();
     let wanted: Vec<_> = asked.iter().map(ToString::to_string).collect();
     format!(
-        "sender {sender}: its plugin wants {}, which nobody allowed: add allow = [{}] to [senders.{sender}]",
+        "sender {sender}: its plugin wants {}{}, which nobody allowed: add allow = [{}] to [senders.{sender}]",
         wanted.join(", "),
+        and_more(more),
         quoted.join(", ")
     )
 }
@@ -98,7 +106,7 @@ impl Sender {
     /// When the plugin is broken, does not accept its config, or wants to reach what is not granted.
     pub async fn start(&self) -> Result<Started, StartError> {
         let (runtime, profile) = (Arc::clone(&self.runtime), Arc::clone(&self.profile));
-        let (plugin, Looked { manifest, asked, mistakes }, grants) = self.look_inside().await?;
+        let (plugin, Looked { manifest, asked, more, mistakes }, grants) = self.look_inside().await?;
         let sender = profile.name.clone();
         if profile.living && !manifest.updates_in_place {
             return Err(StartError::NotLiving { sender });
@@ -108,7 +116,7 @@ impl Sender {
         }
         let refused: Vec<Asked> = asked.iter().filter(|asked| !asked.granted).cloned().collect();
         if !refused.is_empty() {
-            return Err(StartError::Refused { sender, asked: refused });
+            return Err(StartError::Refused { sender, asked: refused, more });
         }
         self.check_lock(&asked)?;
         let grants = match self.profile.bound() {
@@ -126,14 +134,14 @@ impl Sender {
         let plugin = self.runtime.compiled(&self.profile).await?;
         let manifest = self.describe(&plugin).await?;
         let mut mistakes = secret_mistakes(&self.profile, &manifest);
-        let (asked, grants) = match self.validate(&plugin, &manifest).await? {
+        let (asked, more, grants) = match self.validate(&plugin, &manifest).await? {
             Ok(wanted) => self.grants(&manifest, &wanted)?,
             Err(found) => {
                 mistakes.extend(found.into_iter().take(limits::PLUGIN_MISTAKES).map(|mistake| self.clean(&mistake)));
-                (Vec::new(), Grants::none())
+                (Vec::new(), 0, Grants::none())
             }
         };
-        Ok((plugin, Looked { manifest, asked, mistakes }, grants))
+        Ok((plugin, Looked { manifest, asked, more, mistakes }, grants))
     }
 
     async fn describe(&self, plugin: &Arc<Plugin>) -> Result<Manifest, StartError> {
@@ -219,11 +227,18 @@ impl Sender {
         Err(StartError::NotAccepted(Box::new(refused)))
     }
 
-    /// What the operator typed, and for bundled plugins what they declare; others may not declare anything.
-    fn grants(&self, manifest: &Manifest, wanted: &[Wanted]) -> Result<(Vec<Asked>, Grants), StartError> {
+    /// What the operator typed, and for bundled plugins what they declare; others may not declare anything. Of what is
+    /// asked for a person reads the first few, and how many more there are: what nobody granted comes first, so that a
+    /// long list hides nothing.
+    fn grants(&self, manifest: &Manifest, wanted: &[Wanted]) -> Result<(Vec<Asked>, usize, Grants), StartError> {
         let mut grants = self.profile.grants.clone();
         let mut asked = Vec::new();
         for wanted in wanted {
+            if wanted.origin.len() > limits::PLUGIN_MESSAGE_CHARS {
+                let code = Fault::InvalidOutput.code();
+                let said = format!("{code}: it wants to reach an origin of {} bytes", wanted.origin.len());
+                return Err(StartError::Plugin(self.profile.wrap(Some(&manifest.version), &said)));
+            }
             let origin = Origin::parse(&wanted.origin).map_err(|error| {
                 let said = format!("{}: it wants to reach `{}`: {error}", Fault::InvalidOutput.code(), wanted.origin);
                 StartError::Plugin(self.profile.wrap(Some(&manifest.version), &said))
@@ -234,7 +249,12 @@ impl Sender {
                 grants.declared(origin);
             }
         }
-        Ok((asked, grants))
+        if asked.len() > limits::PLUGIN_MISTAKES {
+            asked.sort_by_key(|asked| asked.granted);
+        }
+        let more = asked.len().saturating_sub(limits::PLUGIN_MISTAKES);
+        asked.truncate(limits::PLUGIN_MISTAKES);
+        Ok((asked, more, grants))
     }
 }
 

@@ -272,6 +272,23 @@ async fn an_origin_that_nobody_granted_is_refused_with_the_line_to_add() {
 }
 
 #[tokio::test]
+async fn of_a_long_list_of_wishes_a_person_reads_the_first_and_how_many_more_there_are() {
+    let origin = b"https://evil.example";
+    let wish = words(&[3000, u32::try_from(origin.len()).unwrap(), 0, 0, 0, 0]);
+    let rest = [data(2048, &words(&[0, 16_384, 100])), data(16_384, &wish.repeat(100)), data(3000, origin)];
+    let guest = Guest { validate: "i32.const 2048".to_owned(), rest: rest.concat(), ..Guest::default() };
+    let said = try_start(&host(), &guest).await.unwrap_err().to_string();
+    assert!(said.contains(" and 36 more, which nobody allowed"), "{said}");
+    assert_eq!(said.matches("evil.example").count(), 2 * 64);
+    let (_dir, sender) = from_bytes(&guest.build());
+    let looked = load(&host(), &sender).unwrap().look().await.unwrap();
+    assert_eq!((looked.asked.len(), looked.more), (64, 36));
+    let long = format!("https://{}.example", "a".repeat(600));
+    let said = try_start(&host(), &wanting(&long)).await.unwrap_err().to_string();
+    assert!(said.ends_with("invalid-output: it wants to reach an origin of 616 bytes"), "{said}");
+}
+
+#[tokio::test]
 async fn an_origin_in_allow_or_in_the_config_is_granted() {
     let host = host();
     let (_dir, mut sender) = from_bytes(&wanting("https://good.example").build());

@@ -44,6 +44,8 @@ struct Inspected {
     updates_in_place: bool,
     secrets: Vec<SecretShown>,
     asks_for: Vec<Origin>,
+    /// How many it asks for beside these.
+    asks_for_more: usize,
     /// What is wrong with its config; then it is not known what it asks for.
     mistakes: Vec<String>,
     limits: Vec<LimitReport>,
@@ -62,6 +64,9 @@ struct SecretShown {
 #[derive(Debug, Serialize)]
 struct Origin {
     origin: String,
+    /// For a person.
+    #[serde(skip)]
+    shown: String,
     methods: Vec<String>,
     why: String,
     granted: bool,
@@ -81,7 +86,8 @@ pub(in crate::cli) fn run(args: &InspectArgs, config: Option<&Path>) -> ExitCode
     match looked {
         Ok((sender, looked)) => {
             let usage = used.as_ref().and_then(|used| usage(used, &section.name));
-            let inspected = inspected(used.is_some().then_some(section.name.as_str()), &sender, looked, usage);
+            let mut inspected = inspected(used.is_some().then_some(section.name.as_str()), &sender, looked, usage);
+            inspected.secrets.extend(smtp_password(&section));
             if args.json {
                 print_json(&inspected)
             } else {
@@ -133,6 +139,17 @@ async fn look(section: &config::Sender) -> anyhow::Result<(Sender, Looked)> {
     Ok((sender, looked))
 }
 
+/// The one secret that the plugin does not know of, because mag itself uses it.
+fn smtp_password(section: &config::Sender) -> Option<SecretShown> {
+    let has = section.secrets.contains_key("smtp_password");
+    has.then(|| SecretShown {
+        name: "smtp_password".to_owned(),
+        required: section.smtp.as_ref().is_some_and(|smtp| smtp.username.is_some()),
+        uses: vec!["smtp".to_owned()],
+        description: "mag itself logs in at the mail server with it".to_owned(),
+    })
+}
+
 fn usage(mag: &Mag, sender: &str) -> Option<UsageReport> {
     match mag.get::<UsageReport>(&format!("/api/v1/senders/{sender}")) {
         Ok(report) => Some(report),
@@ -144,9 +161,10 @@ fn usage(mag: &Mag, sender: &str) -> Option<UsageReport> {
 }
 
 fn inspected(name: Option<&str>, sender: &Sender, looked: Looked, usage: Option<UsageReport>) -> Inspected {
-    let (file, Looked { manifest, asked, mistakes }) = (sender.file(), looked);
+    let (file, Looked { manifest, asked, more, mistakes }) = (sender.file(), looked);
     let limit = |allowed: crate::sender::Allowed| LimitReport {
-        limit: allowed.limit.code().to_owned(),
+        limit: allowed.limit.name().to_owned(),
+        code: allowed.limit.code().to_owned(),
         call: allowed.call.as_str().to_owned(),
         key: allowed.key.map(str::to_owned),
         allowed: allowed.amount,
@@ -162,8 +180,9 @@ fn inspected(name: Option<&str>, sender: &Sender, looked: Looked, usage: Option<
         SecretShown { name, required, uses, description }
     };
     let origin = |asked: crate::sender::Asked| {
+        let shown = asked.place().to_owned();
         let crate::sender::Asked { origin, methods, why, granted } = asked;
-        Origin { origin, methods, why, granted }
+        Origin { origin, shown, methods, why, granted }
     };
     Inspected {
         sender: name.map(str::to_owned),
@@ -180,6 +199,7 @@ fn inspected(name: Option<&str>, sender: &Sender, looked: Looked, usage: Option<
         updates_in_place: manifest.updates_in_place,
         secrets: manifest.secrets.into_iter().map(secret).collect(),
         asks_for: asked.into_iter().map(origin).collect(),
+        asks_for_more: more,
         mistakes: mistakes
             .into_iter()
             .map(|mistake| format!("config{}: {}", mistake.pointer, mistake.message))
@@ -217,8 +237,11 @@ fn screen(of: &Inspected) -> String {
             (false, Some(sender)) => format!("refused: add allow = [\"{}\"] to [senders.{sender}]", asked.origin),
             (false, None) => "needs allow".to_owned(),
         };
-        let said = format!("{} {}, {}: {granted}", asked.origin, asked.methods.join(" "), asked.why);
+        let said = format!("{} {}, {}: {granted}", asked.shown, asked.methods.join(" "), asked.why);
         row(if nth == 0 { "asks for" } else { "" }, &said);
+    }
+    if of.asks_for_more > 0 {
+        row("", &format!("and {} more", of.asks_for_more));
     }
     for (nth, mistake) in of.mistakes.iter().enumerate() {
         row(if nth == 0 { "config" } else { "" }, mistake);
