@@ -115,3 +115,25 @@ fn mag_check_says_what_each_sender_asks_for_why_and_what_it_may_reach_beyond_tha
                 1 senders, 1 routes: ok";
     Home::with(config).runs(&["check"]).must_be(0, said, "");
 }
+
+#[test]
+fn mag_check_warns_of_secrets_that_can_never_leave() {
+    let config = "[route]\nsenders = [\"hook\"]\n[senders.hook]\nplugin = \"webhook\"\n\
+                  secrets.t = { env = \"T\", in = [\"body\"] }\n\
+                  secrets.u = { env = \"T\", origins = [\"https://b.example\"] }\n\
+                  [senders.hook.config]\nurl = \"https://a.example/${secret:t}\"\n\
+                  headers = { X = \"${secret:t}\", Y = \"${secret:u}\" }\n";
+    let ended = Home::with_exactly(config).env("T", "canary-canary").runs(&["check"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    for said in [
+        "mag.toml:8:7: warning: sender hook: secrets.t may stand in body alone by its `in`, not in a URL",
+        "mag.toml:9:17: warning: sender hook: secrets.t may stand in body alone by its `in`, not in a header",
+        "mag.toml:6:13: warning: sender hook: secrets.u goes nowhere: the sender reaches none of its `origins`",
+    ] {
+        assert!(ended.stderr.contains(said), "no {said:?} in {}", ended.stderr);
+    }
+    assert_eq!(ended.stderr.matches("warning").count(), 3, "{}", ended.stderr);
+    let good = config.replace("[\"body\"]", "[\"path\", \"header\"]").replace("https://b.", "https://a.");
+    let ended = Home::with_exactly(&good).env("T", "canary-canary").runs(&["check"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:#?}");
+}

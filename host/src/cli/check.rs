@@ -92,6 +92,10 @@ async fn check_sender(
         Ok(started) => {
             told.extend(reaches(&started));
             let declared = config.senders.iter().find(|section| section.name == sender.name());
+            for mistake in declared.map(|section| started.kept_back(section)).unwrap_or_default() {
+                let place = config.locate(sender.name(), &mistake.pointer);
+                complain(&format!("{place}: warning: sender {}: {}", sender.name(), mistake.message));
+            }
             for (name, words) in started.secrets() {
                 let Some(secret) = declared.and_then(|section| section.secrets.get(&name)) else { continue };
                 told.push(format!("sender {}: secrets.{name}: from {}; {words}", sender.name(), secret.source));

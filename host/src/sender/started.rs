@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::call::{Broken, Call, Ended, State, Work};
 use super::contract_v1::{self as contract, Plugin, Told};
-use super::failure::{Delivered, Failure, FailureKind, Fault, Manifest, Prepared};
+use super::failure::{ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Prepared};
 use super::hooks::{Note, Reach};
 use super::limit::{CallLimits, Calling, Limit};
 use super::load::Profile;
@@ -13,7 +13,7 @@ use super::look::Asked;
 use super::output::{Capture, Lines};
 use super::used::Used;
 use super::{Runtime, text};
-use crate::config::Sha256;
+use crate::config::{self, Sha256};
 use crate::egress::Origin;
 use crate::limits;
 use crate::message::Notification;
@@ -80,6 +80,12 @@ impl Started {
     pub fn secrets(&self) -> Vec<(String, String)> {
         let (parts, granted) = (&self.0, self.0.reach.client.grants());
         parts.profile.secrets.in_words(&parts.manifest.secrets, granted)
+    }
+
+    /// The secrets that never leave as its section is written, and why.
+    #[must_use]
+    pub fn kept_back(&self, section: &config::Sender) -> Vec<ConfigMistake> {
+        self.0.profile.secrets.kept_back(&section.config, self.0.reach.client.grants())
     }
 
     /// Lets the plugin sign in and look names up.

@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde_json::Value;
+
 use super::{Secret, Secrets};
 use crate::config::SecretPlace;
 use crate::egress::{Grants, Origin};
-use crate::sender::failure::SecretUse;
+use crate::sender::failure::{ConfigMistake, SecretUse};
 
 /// Where a secret may stand when nobody says: a body is often shown to others, so that has to be said.
 const USUAL: [SecretPlace; 5] =
@@ -78,6 +80,55 @@ impl Secrets {
             Some((known.name.as_str(), format!("the plugin uses it elsewhere: add in = [{words}] to it")))
         });
         vain.collect()
+    }
+
+    /// The secrets with an `in` or `origins` that keeps them from where the config has them, so that they never leave.
+    pub(in crate::sender) fn kept_back(&self, config: &Value, granted: &Grants) -> Vec<ConfigMistake> {
+        let mut found = Vec::new();
+        self.misplaced(config, "", false, &mut found);
+        for (name, secret) in &self.0 {
+            let is_bound = !secret.origins.is_empty() && name != super::SMTP_PASSWORD;
+            if is_bound && !granted.origins().any(|origin| secret.origins.contains(origin)) {
+                let message = format!("secrets.{name} goes nowhere: the sender reaches none of its `origins`");
+                found.push(ConfigMistake { pointer: format!("/secrets/{name}"), message });
+            }
+        }
+        found
+    }
+
+    /// Only headers and URLs are known by how they look; what else becomes of a text its plugin knows.
+    fn misplaced(&self, value: &Value, pointer: &str, in_headers: bool, found: &mut Vec<ConfigMistake>) {
+        match value {
+            Value::String(text) => {
+                let (places, what): (&[SecretPlace], _) = match in_headers {
+                    true => (&[SecretPlace::Header, SecretPlace::Basic, SecretPlace::Sign], "header"),
+                    false if Origin::parse(text).is_ok() => (&[SecretPlace::Path, SecretPlace::Query], "URL"),
+                    false => return,
+                };
+                for (name, secret) in self.0.iter().filter(|(name, _)| text.contains(&super::asking(name))) {
+                    let Some(typed) = &secret.places else { continue };
+                    if with_basic(typed).iter().any(|place| places.contains(place)) {
+                        continue;
+                    }
+                    let words: Vec<&str> = typed.iter().map(|place| place.as_str()).collect();
+                    let message =
+                        format!("secrets.{name} may stand in {} alone by its `in`, not in a {what}", words.join(", "));
+                    found.push(ConfigMistake { pointer: pointer.to_owned(), message });
+                }
+            }
+            Value::Array(items) => {
+                for (nth, item) in items.iter().enumerate() {
+                    self.misplaced(item, &format!("{pointer}/{nth}"), in_headers, found);
+                }
+            }
+            Value::Object(map) => {
+                for (key, item) in map {
+                    let at = format!("{pointer}/{}", key.replace('~', "~0").replace('/', "~1"));
+                    self.misplaced(item, &at, in_headers || key == "headers", found);
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
     }
 
     /// For a person: where each secret may stand, and where it may go of what is granted.
