@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// The layers of `host/src`, from the bottom up: a module uses only modules of the layers below its own.
 const LAYERS: [&[&str]; 9] = [
     &["message", "limits"],
-    &["matcher", "clock"],
+    &["matcher", "clock", "file"],
     &["config", "telemetry"],
     &["group", "ids", "alerts", "route", "silence", "egress"],
     &["protocol", "store", "sender"],

@@ -3,6 +3,7 @@
 //! The modules, from the bottom up; a module uses only what stands above it here, and siblings do not use each other.
 
 pub mod clock;
+pub mod file;
 pub mod limits;
 pub mod matcher;
 pub mod message;

@@ -71,6 +71,16 @@ pub const REPLY_BYTES: usize = 64 * 1024;
 pub const HANDSHAKE_SECONDS: u64 = 10;
 /// How often a listener looks whether its certificate has changed; only when somebody connects.
 pub const CERTIFICATE_LOOK_MILLIS: u64 = 1_000;
+/// How long a handshake waits for such a look, once: the files may lie in a folder that does not answer.
+pub const CERTIFICATE_WAIT_MILLIS: u64 = 1_000;
+/// A certificate with its chain, its key, or the authorities of clients; what is longer is the wrong file.
+pub const CERTIFICATE_BYTES: u64 = 1024 * 1024;
+/// How long a file may take to be opened and read: longer than a disk takes to wake up…
+pub const FILE_SECONDS: u64 = 10;
+/// …with as much more as a long one takes from a slow disk…
+pub const FILE_BYTES_PER_SECOND: u64 = 4 * 1024 * 1024;
+/// …and how long while another one does not answer.
+pub const FILE_NEXT_SECONDS: u64 = 1;
 /// The head of an HTTP request, in all.
 pub const HTTP_HEADER_BYTES: u32 = 16 * 1024;
 /// What an HTTP/1.1 connection reads at a time; a head must fit in.

@@ -75,7 +75,7 @@ async fn admit(mut stream: TcpStream, peer: IpAddr, shared: &Shared) -> io::Resu
             if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
                 return Err(refuse_plain(stream).await);
             }
-            certificates.acceptor(shared.clock.instant()).accept(stream).await?.into()
+            certificates.acceptor(shared.clock.instant()).await.accept(stream).await?.into()
         }
     };
     Ok(Entered { carrier, peer: peer.to_string(), _counted: counted })

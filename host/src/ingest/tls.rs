@@ -1,21 +1,21 @@
 //! TLS of a listener: its certificate, and the files that it is read from again when they change.
 //!
 //! A certificate that cannot be read any more never stops what runs: the old one goes on, and the log says so once.
+//! **Invariant:** no handshake reads a file, nor waits long for somebody who does.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, crypto};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::Certificate;
-use crate::limits;
+use crate::{file, limits};
 
 /// What is spoken inside, best first (RFC 7301); whoever names none of them, or nothing, may speak any protocol.
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -44,7 +44,9 @@ pub enum TlsError {
 }
 
 /// The certificate of one listener.
-pub struct Certificates {
+pub struct Certificates(Arc<Parts>);
+
+struct Parts {
     config: Certificate,
     loaded: Mutex<Loaded>,
 }
@@ -53,8 +55,10 @@ struct Loaded {
     acceptor: TlsAcceptor,
     /// What the files held at the last look, good or not.
     seen: blake3::Hash,
-    /// When that was.
+    /// When that began.
     looked: Instant,
+    /// It has not ended.
+    looking: bool,
 }
 
 /// The files as they were read.
@@ -73,40 +77,63 @@ impl Certificates {
     pub fn load(config: &Certificate) -> Result<Self, TlsError> {
         let files = Files::read(config)?;
         let acceptor = acceptor(config, &files)?;
-        let loaded = Loaded { acceptor, seen: files.hash(), looked: Instant::now() };
-        Ok(Self { config: config.clone(), loaded: Mutex::new(loaded) })
+        let loaded = Loaded { acceptor, seen: files.hash(), looked: Instant::now(), looking: false };
+        Ok(Self(Arc::new(Parts { config: config.clone(), loaded: Mutex::new(loaded) })))
     }
 
     /// Whether clients must show a certificate of their own.
     pub(super) fn asks_for_one(&self) -> bool {
-        self.config.client_ca.is_some()
+        self.0.config.client_ca.is_some()
     }
 
-    /// For the next handshake: with what the files hold now, if that is any good.
-    pub(super) fn acceptor(&self, now: Instant) -> TlsAcceptor {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(loaded.looked) >= Duration::from_millis(limits::CERTIFICATE_LOOK_MILLIS) {
-            loaded.looked = now;
-            self.look(&mut loaded);
+    /// For the next handshake: with what the files hold now, if that is any good and they answer.
+    pub(super) async fn acceptor(&self, now: Instant) -> TlsAcceptor {
+        if self.0.begins_to_look(now) {
+            let parts = Arc::clone(&self.0);
+            let look = tokio::task::spawn_blocking(move || parts.look());
+            let patience = Duration::from_millis(limits::CERTIFICATE_WAIT_MILLIS);
+            // Whatever comes of it stands in `loaded`, now or later; until then nobody else looks, nor waits.
+            if timeout(patience, look).await.is_err() {
+                let cert = self.0.config.cert.display();
+                tracing::warn!("the files of the certificate {cert} do not answer; it is used as it was read before");
+            }
         }
-        loaded.acceptor.clone()
+        self.0.loaded().acceptor.clone()
+    }
+}
+
+impl Parts {
+    fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, loaded: &mut Loaded) {
+    /// Whether it is time for a look, and nobody else is at it.
+    fn begins_to_look(&self, now: Instant) -> bool {
+        let mut loaded = self.loaded();
+        let every = Duration::from_millis(limits::CERTIFICATE_LOOK_MILLIS);
+        let begins = !loaded.looking && now.saturating_duration_since(loaded.looked) >= every;
+        if begins {
+            (loaded.looked, loaded.looking) = (now, true);
+        }
+        begins
+    }
+
+    fn look(&self) {
         let files = Files::read(&self.config);
         let seen = files.as_ref().map_or_else(|error| blake3::hash(error.to_string().as_bytes()), Files::hash);
-        if seen == loaded.seen {
-            return;
-        }
-        loaded.seen = seen;
-        match files.and_then(|files| acceptor(&self.config, &files)) {
-            Ok(acceptor) => {
+        let before = std::mem::replace(&mut self.loaded().seen, seen);
+        let acceptor = (seen != before).then(|| files.and_then(|files| acceptor(&self.config, &files)));
+        let mut loaded = self.loaded();
+        loaded.looking = false;
+        match acceptor {
+            Some(Ok(acceptor)) => {
                 loaded.acceptor = acceptor;
                 tracing::info!("the certificate {} has changed and is used from now on", self.config.cert.display());
             }
-            Err(error) => {
-                tracing::error!("{error}; the certificate from before is used until the files are good again")
+            Some(Err(error)) => {
+                tracing::error!("{error}; the certificate from before is used until the files are good again");
             }
+            None => {}
         }
     }
 }
@@ -114,7 +141,8 @@ impl Certificates {
 impl Files {
     fn read(config: &Certificate) -> Result<Self, TlsError> {
         let read = |path: &Path| {
-            fs::read(path).map_err(|error| TlsError::File { path: path.to_owned(), why: error.to_string() })
+            file::read(path, limits::CERTIFICATE_BYTES)
+                .map_err(|error| TlsError::File { path: path.to_owned(), why: error.to_string() })
         };
         let client_ca = config.client_ca.as_deref().map(read).transpose()?;
         Ok(Self { cert: read(&config.cert)?, key: read(&config.key)?, client_ca })

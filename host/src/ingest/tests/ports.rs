@@ -18,6 +18,7 @@ use tokio_rustls::client::TlsStream;
 use super::counts;
 use super::harness::{Mag, cut_off, line, passes, rest, settings, soon, start_as};
 use crate::config::{Certificate, Protocol, SecretValue};
+use crate::file::tests::{Held, pipe};
 use crate::ingest::{Addresses, Bound, Certificates, Door, Listener, Settings};
 use crate::limits;
 
@@ -123,19 +124,44 @@ async fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
     let certificates = Certificates::load(&config).unwrap();
     let now = tokio::time::Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
-    let used = |at| Arc::as_ptr(certificates.acceptor(at).config());
-    let first = used(now);
-    assert_eq!(used(later(2)), first);
+    let used = async |at| Arc::as_ptr(certificates.acceptor(at).await.config());
+    let first = used(now).await;
+    assert_eq!(used(later(2)).await, first);
     certificate(folder.path());
-    assert_eq!(used(later(2)), first, "looked at a moment ago");
-    let second = used(later(4));
+    assert_eq!(used(later(2)).await, first, "looked at a moment ago");
+    let second = used(later(4)).await;
     assert_ne!(second, first);
     fs::write(folder.path().join("key.pem"), "half a file").unwrap();
-    assert_eq!(used(later(6)), second);
+    assert_eq!(used(later(6)).await, second);
     fs::remove_file(folder.path().join("cert.pem")).unwrap();
-    assert_eq!(used(later(8)), second);
+    assert_eq!(used(later(8)).await, second);
     let error = Certificates::load(&config).err().unwrap().to_string();
     assert!(error.contains("cert.pem"), "{error}");
+}
+
+#[tokio::test]
+async fn handshakes_go_on_while_the_certificates_files_do_not_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificate(folder.path());
+    let certificates = Certificates::load(&tls_config(folder.path())).unwrap();
+    let now = tokio::time::Instant::now();
+    let later = |seconds| now + Duration::from_secs(seconds);
+    let key = folder.path().join("key.pem");
+    let held = Held::new(&key);
+    // The first one waits a moment, the others do not.
+    let first = Arc::as_ptr(soon(certificates.acceptor(later(2))).await.config());
+    for seconds in 4..400 {
+        assert_eq!(Arc::as_ptr(soon(certificates.acceptor(later(seconds))).await.config()), first);
+    }
+    drop(held);
+    // A pipe in the place of the key is no key.
+    fs::remove_file(&key).unwrap();
+    pipe(&key);
+    let mag = start_as(settings(), |listener| listener.tls = Some(certificates)).await;
+    let mut client = soon(tls_connect(&mag, &authority, None)).await.unwrap();
+    client.write_all(b"STRING\na\n").await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(rest(&mut client).await, "");
 }
 
 #[tokio::test]
