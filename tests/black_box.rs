@@ -38,6 +38,7 @@ mod black_box {
     mod monitor;
     mod ndjson;
     mod otlp;
+    mod pipes;
     mod plugins;
     mod ports;
     mod proxy;

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, FileType, Metadata, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -46,16 +46,6 @@ impl Unread {
     }
 }
 
-/// What tells two states of a file apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp([i64; 3], [u64; 2]);
-
-impl Stamp {
-    fn of(found: &Metadata) -> Self {
-        Self([found.mtime(), found.ctime(), found.ctime_nsec()], [found.ino(), found.len()])
-    }
-}
-
 /// The whole of a regular file of at most `most` bytes.
 ///
 /// # Errors
@@ -67,15 +57,14 @@ pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
     within(path, limit, move || read_now(&own, most))?
 }
 
-/// The state of a file, if there is one.
+/// What the system says of a file, if there is one.
 ///
 /// # Errors
 ///
 /// It does not answer.
-pub fn stamp(path: &Path) -> Result<Option<Stamp>, Unread> {
+pub fn look(path: &Path) -> Result<Option<Metadata>, Unread> {
     let own = path.to_owned();
-    let look = move || std::fs::metadata(own).ok().map(|found| Stamp::of(&found));
-    within(path, Duration::from_secs(limits::FILE_SECONDS), look)
+    within(path, Duration::from_secs(limits::FILE_SECONDS), move || std::fs::metadata(own).ok())
 }
 
 fn read_now(path: &Path, most: u64) -> Result<Vec<u8>, Unread> {
@@ -145,9 +134,9 @@ fn within<T: Send + 'static>(
     }
     let mut silent = silent();
     // It may have come just now; while this is locked it cannot.
-    told.try_recv().or_else(|_nothing| {
+    told.try_recv().map_err(|_nothing| {
         silent.insert(path.to_owned());
-        Err(Unread::Late(limit))
+        Unread::Late(limit)
     })
 }
 

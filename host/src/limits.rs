@@ -272,6 +272,9 @@ pub const ADMIN_HEADER_SECONDS: u64 = 10;
 pub const ADMIN_BODY_BYTES: usize = 64 * 1024;
 /// How long that may take.
 pub const ADMIN_BODY_SECONDS: u64 = 10;
+/// How long a new config may take to be read, compiled and started before it is given up: longer than the largest plugin
+/// takes to compile.
+pub const RELOAD_SECONDS: u64 = 120;
 /// How long the senders of a new config may take to sign in before the others are taken without waiting for them; with
 /// what is compiled before it a reload ends within a connection's time.
 pub const RELOAD_SIGN_IN_SECONDS: u64 = 20;
@@ -327,6 +330,8 @@ pub const PLUGIN_FUNCTION_BYTES: u32 = 768 * 1024;
 pub const PLUGIN_FUNCTIONS: u32 = 100_000;
 /// A component file; the largest known guests, Python ones, stay under half of it.
 pub const PLUGIN_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// Components that stand in each other; what tools make has two or three levels.
+pub const PLUGIN_DEPTH: usize = 32;
 /// Standard output of one call of the bundled `console`: a whole notification with its escapes.
 pub const PLUGIN_PRINT_BYTES: usize = 1024 * 1024;
 /// Outputs that wait for standard output before calls wait too.
@@ -345,6 +350,10 @@ pub const SECRET_BYTES: u64 = 64 * 1024;
 pub const SECRET_COMMAND_SECONDS: u64 = 10;
 /// How often a secret's file is looked at while it is used, and how often what could not be read is tried again.
 pub const SECRET_LOOK_MILLIS: u64 = 1_000;
+/// How long a request, before its token is looked at, may wait for a look at that.
+pub const SECRET_WAIT_MILLIS: u64 = 1_000;
+/// The same for whoever uses a secret that could not be read the last time.
+pub const SECRET_AGAIN_MILLIS: u64 = 100;
 /// Former values of a secret that are still hidden.
 pub const SECRET_FORMER: usize = 4;
 /// Recipients of one mail.

@@ -128,7 +128,7 @@ impl<E: Endpoint> Monitor<E> {
     /// Takes secrets whose files have changed.
     async fn reread(&mut self) {
         for (name, source) in &self.sources {
-            match source.refresh().await {
+            match source.refresh(Duration::from_secs(limits::SECRET_COMMAND_SECONDS)).await {
                 Ok(true) => drop(self.secrets.insert(name.clone(), source.value().0)),
                 Ok(false) => {}
                 Err(why) => {

@@ -7,6 +7,7 @@
 
 pub mod alertmanager;
 pub mod config;
+pub mod file;
 pub mod ingest;
 pub mod limits;
 pub mod matcher;

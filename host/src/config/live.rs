@@ -1,17 +1,19 @@
 //! Values of secrets while mag runs: a file is read again when it changes, a command runs again when its answer is old.
 //!
-//! **Invariant:** what cannot be read again leaves the last value in use and is an error once, not at each look; no
-//! value stands in an error, and none has a `Debug`.
+//! **Invariant:** what cannot be read again leaves the last value in use and is an error once, not at each look; whoever
+//! wants the value waits for a look as long as they say, and at most one look of a secret is under way; no value stands in
+//! an error, and none has a `Debug`.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use super::{SecretSource, SecretValue};
-use crate::limits;
+use crate::{file, limits};
 
 /// The value of a secret, as it was read last. Clones share it.
 #[derive(Clone)]
@@ -29,7 +31,11 @@ struct State {
     former: Vec<SecretValue>,
     seen: Option<Stamp>,
     looked: Instant,
-    broken: bool,
+    looking: bool,
+    /// What a look found, until somebody takes it.
+    found: Option<(Option<Stamp>, Result<SecretValue, String>)>,
+    /// Looks in a row that found no value, or not in time.
+    failures: u32,
 }
 
 /// What tells two states of a file apart.
@@ -37,9 +43,8 @@ struct State {
 struct Stamp([i64; 3], [u64; 2]);
 
 impl Stamp {
-    fn of(path: &Path) -> Option<Self> {
-        let found = std::fs::metadata(path).ok()?;
-        Some(Self([found.mtime(), found.ctime(), found.ctime_nsec()], [found.ino(), found.len()]))
+    fn of(found: &Metadata) -> Self {
+        Self([found.mtime(), found.ctime(), found.ctime_nsec()], [found.ino(), found.len()])
     }
 }
 
@@ -69,7 +74,7 @@ impl LiveSecret {
     /// Reads a secret for the first time.
     pub(super) fn read(source: &SecretSource, env: &super::Env<'_>) -> Result<Self, String> {
         // Before the value: a change in between is then found by the next look.
-        let seen = stamp(source);
+        let seen = stamp(source).unwrap_or_default();
         let value = source.read(env)?;
         let changes = match source {
             SecretSource::File(_) => true,
@@ -80,7 +85,8 @@ impl LiveSecret {
     }
 
     fn new(source: Option<SecretSource>, seen: Option<Stamp>, value: SecretValue) -> Self {
-        let state = State { value, former: Vec::new(), seen, looked: Instant::now(), broken: false };
+        let (looked, former) = (Instant::now(), Vec::new());
+        let state = State { value, former, seen, looked, looking: false, found: None, failures: 0 };
         Self(Arc::new(Live { source, state: Mutex::new(state) }))
     }
 
@@ -97,19 +103,21 @@ impl LiveSecret {
         state.former.iter().chain([&state.value]).cloned().collect()
     }
 
-    /// Looks whether it has changed, if the last look was long enough ago; `true` for a new value.
+    /// Begins to look whether it has changed, if the last look was long enough ago and has ended.
+    pub fn look(&self) -> Look {
+        let source = self.0.source.as_ref().filter(|source| self.begins(source)).cloned();
+        let this = self.clone();
+        let task = source.map(|source| tokio::task::spawn_blocking(move || this.find(&source)));
+        Look { secret: self.clone(), task }
+    }
+
+    /// Looks, for at most so long; `true` for a new value.
     ///
     /// # Errors
     ///
-    /// It can no longer be read, said once; the last value goes on.
-    pub async fn refresh(&self) -> Result<bool, String> {
-        let Some(source) = &self.0.source else { return Ok(false) };
-        if !self.is_due(source) {
-            return Ok(false);
-        }
-        let (this, source) = (self.clone(), source.clone());
-        let looked = tokio::task::spawn_blocking(move || this.look(&source)).await;
-        looked.unwrap_or_else(|broken| Err(broken.to_string()))
+    /// As [`Look::until`].
+    pub async fn refresh(&self, limit: Duration) -> Result<bool, String> {
+        self.look().until(Instant::now() + limit).await
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -117,32 +125,52 @@ impl LiveSecret {
     }
 
     /// Whether somebody has to look now; whoever is told so does it, the others go on with the last value.
-    fn is_due(&self, source: &SecretSource) -> bool {
+    fn begins(&self, source: &SecretSource) -> bool {
+        let shortest = Duration::from_millis(limits::SECRET_LOOK_MILLIS);
         let every = match source {
             SecretSource::Command(command) => command.refresh.unwrap_or(Duration::MAX),
-            _ => Duration::from_millis(limits::SECRET_LOOK_MILLIS),
+            _ => shortest,
         };
         let mut state = self.state();
-        let after = if state.broken { Duration::from_millis(limits::SECRET_LOOK_MILLIS) } else { every };
-        let due = state.looked.elapsed() >= after;
-        if due {
-            state.looked = Instant::now();
+        // What fails is tried again soon, and then less and less often.
+        let again = |before: u32| shortest.saturating_mul(1 << before.min(16)).min(every);
+        let after = state.failures.checked_sub(1).map_or(every, again);
+        let begins = !state.looking && state.looked.elapsed() >= after;
+        if begins {
+            (state.looked, state.looking) = (Instant::now(), true);
         }
-        due
+        begins
     }
 
-    fn look(&self, source: &SecretSource) -> Result<bool, String> {
+    /// Looks, however long that takes; what comes of it waits for whoever uses the secret next.
+    fn find(&self, source: &SecretSource) {
         let seen = stamp(source);
-        if seen.is_some() && seen == self.state().seen {
-            return Ok(false);
-        }
-        // A command may take long, so nothing is locked meanwhile.
-        let read = source.read(&|_| None);
+        let is_same = seen.as_ref().is_ok_and(|seen| seen.is_some() && *seen == self.state().seen);
+        // Nothing is locked meanwhile.
+        let found = (!is_same).then(|| match seen {
+            Ok(seen) => (seen, source.read(&|_| None)),
+            Err(why) => (None, Err(why)),
+        });
         let mut state = self.state();
-        state.seen = seen;
+        state.looking = false;
+        if found.is_none() {
+            // It was only late.
+            state.failures = 0;
+        }
+        state.found = found;
+    }
+
+    /// Takes what a look found; `true` for a new value.
+    fn take(&self, is_late: bool) -> Result<bool, String> {
+        let mut state = self.state();
+        let Some((seen, read)) = state.found.take() else {
+            return if is_late { state.fails("it does not answer in time".to_owned()) } else { Ok(false) };
+        };
+        // What was no good is read again, also when it looks the same.
+        state.seen = seen.filter(|_| read.is_ok());
         match read {
             Ok(value) => {
-                state.broken = false;
+                state.failures = 0;
                 let changed = value != state.value;
                 if changed {
                     let former = std::mem::replace(&mut state.value, value);
@@ -152,33 +180,69 @@ impl LiveSecret {
                 }
                 Ok(changed)
             }
-            Err(_) if state.broken => Ok(false),
-            Err(why) => {
-                state.broken = true;
-                Err(why)
-            }
+            Err(why) => state.fails(why),
         }
     }
 }
 
-fn stamp(source: &SecretSource) -> Option<Stamp> {
-    match source {
-        SecretSource::File(path) => Stamp::of(path),
-        _ => None,
+impl State {
+    /// The first failure of several is told.
+    fn fails(&mut self, why: String) -> Result<bool, String> {
+        self.looked = Instant::now();
+        self.failures = self.failures.saturating_add(1);
+        if self.failures == 1 { Err(why) } else { Ok(false) }
     }
+}
+
+/// A look that may be under way.
+#[derive(Debug)]
+#[must_use]
+pub struct Look {
+    secret: LiveSecret,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Look {
+    /// Waits for it until then; for one after a failure only for a moment. `true` for a new value.
+    ///
+    /// # Errors
+    ///
+    /// It can no longer be read, or not in time, said once; the last value goes on. What is late is taken when it comes.
+    pub async fn until(self, deadline: Instant) -> Result<bool, String> {
+        let Self { secret, task } = self;
+        let Some(task) = task else { return secret.take(false) };
+        let moment = Instant::now() + Duration::from_millis(limits::SECRET_AGAIN_MILLIS);
+        let has_failed = secret.state().failures > 0;
+        let ended = timeout_at(if has_failed { deadline.min(moment) } else { deadline }, task).await;
+        if let Ok(Err(broken)) = ended {
+            let mut state = secret.state();
+            state.looking = false;
+            return state.fails(broken.to_string());
+        }
+        secret.take(ended.is_err())
+    }
+}
+
+fn stamp(source: &SecretSource) -> Result<Option<Stamp>, String> {
+    let SecretSource::File(path) = source else { return Ok(None) };
+    let why = |error| format!("cannot read {}: {error}", path.display());
+    file::look(path).map(|found| found.as_ref().map(Stamp::of)).map_err(why)
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
+    use tokio::time::Instant;
+
     use super::LiveSecret;
     use crate::config::{SecretCommand, SecretSource};
+    use crate::file::tests::{Held, pipe};
 
     /// Some time later, when another look is worth it.
     async fn later(secret: &LiveSecret) -> Result<bool, String> {
         tokio::time::advance(Duration::from_secs(2)).await;
-        secret.refresh().await
+        secret.refresh(Duration::from_secs(600)).await
     }
 
     #[tokio::test(start_paused = true)]
@@ -189,7 +253,7 @@ mod tests {
         let secret = LiveSecret::read(&SecretSource::File(file.clone()), &|_| None).unwrap();
         assert_eq!(secret.value().0, "one");
         std::fs::write(&file, "another\n").unwrap();
-        assert_eq!(secret.refresh().await, Ok(false));
+        assert_eq!(secret.refresh(Duration::from_secs(600)).await, Ok(false));
         assert_eq!(secret.value().0, "one", "nobody looks at each use");
         assert_eq!(later(&secret).await, Ok(true));
         assert_eq!(secret.value().0, "another");
@@ -217,6 +281,49 @@ mod tests {
         assert_eq!(secret.value().0, "two");
         std::fs::write(&file, "").unwrap();
         assert!(later(&secret).await.unwrap_err().contains("empty"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pipe_in_the_place_of_a_file_is_said_once_and_waited_for_by_nobody() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "one\n").unwrap();
+        let secret = LiveSecret::read(&SecretSource::File(file.clone()), &|_| None).unwrap();
+        std::fs::remove_file(&file).unwrap();
+        pipe(&file);
+        assert!(later(&secret).await.unwrap_err().ends_with("it is a pipe, not a regular file"));
+        assert_eq!((later(&secret).await, secret.value().0.as_str()), (Ok(false), "one"));
+        std::fs::remove_file(&file).unwrap();
+        std::fs::write(&file, "two\n").unwrap();
+        assert_eq!((later(&secret).await, secret.value().0.as_str()), (Ok(true), "two"));
+        let at_start = LiveSecret::read(&SecretSource::File(folder.path().to_owned()), &|_| None).unwrap_err();
+        assert!(at_start.ends_with("it is a folder, not a regular file"), "{at_start}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_does_not_answer_is_waited_for_once_and_taken_when_it_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        std::fs::write(&file, "one\n").unwrap();
+        let secret = LiveSecret::read(&SecretSource::File(file.clone()), &|_| None).unwrap();
+        let held = Held::new(&file);
+        std::fs::write(&file, "another\n").unwrap();
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+        let late = secret.refresh(Duration::from_millis(20)).await;
+        assert_eq!(late, Err("it does not answer in time".to_owned()));
+        for _ in 0..100 {
+            let look = secret.look();
+            assert!(look.task.is_none(), "one look at a time");
+            assert_eq!(look.until(Instant::now() + Duration::from_secs(600)).await, Ok(false));
+        }
+        assert_eq!(secret.value().0, "one");
+        drop(held);
+        while !secret.refresh(Duration::from_secs(600)).await.unwrap() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(secret.value().0, "another");
     }
 
     #[tokio::test(start_paused = true)]

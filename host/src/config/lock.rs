@@ -3,12 +3,12 @@
 //! Written by `mag sender lock` alone. A plugin that is another one since may not ask for more until a person accepts it.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::{Config, Sha256};
+use super::{Config, Sha256, source};
+use crate::file::{self, Unread};
 
 /// Its name.
 pub(super) const FILE: &str = "mag.lock";
@@ -49,15 +49,15 @@ struct Entry {
 /// A lock that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// The operating system says so.
+    /// It is no file, too long, or the operating system says so.
     #[error("cannot {what} {}: {error}", path.display())]
-    Io {
+    File {
         /// What was tried.
         what: &'static str,
         /// Where.
         path: PathBuf,
         /// Why.
-        error: io::Error,
+        error: Unread,
     },
     /// It is no lock.
     #[error("not a lock of this mag: {0}: remove it and write it anew with `mag sender lock`")]
@@ -67,10 +67,10 @@ pub enum LockError {
 /// What was accepted, by sender; nothing where there is no lock.
 pub(super) fn read(folder: &Path) -> Result<BTreeMap<String, Locked>, LockError> {
     let path = folder.join(FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(error) => return Err(LockError::Io { what: "read", path, error }),
+    let text = match file::read(&path, source::FILE_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes).map_err(|_bytes| LockError::Bad("not UTF-8".to_owned()))?,
+        Err(error) if error.is_missing() => return Ok(BTreeMap::new()),
+        Err(error) => return Err(LockError::File { what: "read", path, error }),
     };
     parse(&text).map_err(LockError::Bad)
 }
@@ -121,7 +121,7 @@ impl Config {
         let written = std::fs::write(&beside, text(locked)).and_then(|()| std::fs::rename(&beside, &path));
         match written {
             Ok(()) => Ok(path),
-            Err(error) => Err(LockError::Io { what: "write", path, error }),
+            Err(error) => Err(LockError::File { what: "write", path, error: error.into() }),
         }
     }
 }
@@ -154,5 +154,12 @@ mod tests {
             let error = read(folder.path()).expect_err(text).to_string();
             assert!(error.contains(said) && error.starts_with("not a lock of this mag"), "{error}");
         }
+        let error = || read(folder.path()).expect_err("no lock").to_string();
+        let sparse = std::fs::File::create(config.lock_path()).expect("the folder can be written");
+        sparse.set_len(3 << 30).expect("a file with nothing in it");
+        assert!(error().ends_with("mag.lock: longer than 1048576 bytes"), "{}", error());
+        std::fs::remove_file(config.lock_path()).expect("it is there");
+        file::tests::pipe(&config.lock_path());
+        assert!(error().ends_with("mag.lock: it is a pipe, not a regular file"), "{}", error());
     }
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::report::{Places, nearest};
 use super::typed::{File, NAME, Section, Value, is_name};
 use super::{Monitor, Sender, duration, sender};
+use crate::file;
 
 /// Where a secret's value comes from. It is read at start, never kept in the config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,7 +259,8 @@ pub(super) fn readable_by_others(senders: &[Sender], monitors: &[Monitor], place
     });
     let warning = |(section, owner, name, source): (&str, &String, &String, &SecretSource)| {
         let SecretSource::File(path) = source else { return None };
-        let mode = std::fs::metadata(path).ok()?.permissions().mode();
+        // One that does not answer is told when it is read.
+        let mode = file::look(path).ok()??.permissions().mode();
         let place = places.find(&[section, owner, "secrets", name]).map_or(0, |span| span.start);
         let (place, path) = (places.place(place), path.display());
         (mode & 0o004 != 0).then(|| {

@@ -14,6 +14,7 @@ use super::report::{did_you_mean, nearest};
 use super::secret::{self, SenderSecret};
 use super::typed::{File, NAME, Section, Value, is_name};
 use super::{Plugin, PluginLimits, Rate, Sender, Sha256, duration, fallback, json, pin, plugin_limits, smtp};
+use crate::file;
 
 /// One attempt, unless the file says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -214,11 +215,13 @@ fn plugin(value: &Value<'_>, what: &str) -> Option<Plugin> {
         return None;
     }
     let path = value.file.folder.join(name);
-    if !path.is_file() {
-        value.wrong(format!("no plugin at {}", path.display()));
-        return None;
-    }
-    Some(Plugin::Path(path))
+    let why = match file::look(&path) {
+        Ok(Some(found)) if found.is_file() => return Some(Plugin::Path(path)),
+        Ok(_) => String::new(),
+        Err(error) => format!(": {error}"),
+    };
+    value.wrong(format!("no plugin at {}{why}", path.display()));
+    None
 }
 
 fn config(value: &Value<'_>, secrets: &secret::Secrets<SenderSecret>) -> Json {

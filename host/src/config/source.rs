@@ -1,15 +1,15 @@
 //! Which file is read, or that there is none.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{Config, Env};
+use crate::file::{self, Unread};
 
 /// The file that is taken when none is named.
 const FILE: &str = "mag.toml";
 
 /// A longer file is something else than a configuration.
-const FILE_BYTES: u64 = 1024 * 1024;
+pub(super) const FILE_BYTES: u64 = 1024 * 1024;
 
 /// A configuration before it is understood.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,21 +38,15 @@ impl Source {
 /// A file that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
-    /// The operating system says so.
+    /// It is no file, too long for a configuration, or the operating system says so.
     #[error("cannot read config file {} (named by {by}): {error}", path.display())]
-    Io {
+    Unread {
         /// As it was named.
         path: PathBuf,
         /// Who named it.
         by: &'static str,
         /// Why.
-        error: std::io::Error,
-    },
-    /// It is no configuration.
-    #[error("cannot read config file {}: longer than {FILE_BYTES} bytes", path.display())]
-    TooLong {
-        /// As it was named.
-        path: PathBuf,
+        error: Unread,
     },
     /// It holds something else than text.
     #[error("{}:{line}: error: not UTF-8, save the file as UTF-8 text", path.display())]
@@ -84,21 +78,17 @@ pub(super) fn find_in(current: &Path, flag: Option<&Path>, env: &Env<'_>) -> Res
         return read(Path::new(&path), Path::new(&path), "MAG_CONFIG");
     }
     match read(&current.join(FILE), Path::new(FILE), "the current folder") {
-        Err(SourceError::Io { error, .. }) if error.kind() == std::io::ErrorKind::NotFound => Ok(Source::default()),
+        Err(SourceError::Unread { error, .. }) if error.is_missing() => Ok(Source::default()),
         other => other,
     }
 }
 
 fn read(path: &Path, named: &Path, by: &'static str) -> Result<Source, SourceError> {
     let file = named.to_path_buf();
-    let mut bytes = Vec::new();
-    let done = std::fs::File::open(path).and_then(|file| file.take(FILE_BYTES + 1).read_to_end(&mut bytes));
-    if let Err(error) = done {
-        return Err(SourceError::Io { path: file, by, error });
-    }
-    if bytes.len() as u64 > FILE_BYTES {
-        return Err(SourceError::TooLong { path: file });
-    }
+    let bytes = match file::read(path, FILE_BYTES) {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(SourceError::Unread { path: file, by, error }),
+    };
     match String::from_utf8(bytes) {
         Ok(text) => Ok(Source { file: Some(file), text }),
         Err(error) => {

@@ -4,12 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::Read as _;
 use std::path::Path;
 
 use super::report::{Mistake, Mistakes, Spot};
 use super::{Config, Env, LiveSecret, Monitor, SecretSource, SecretValue, Sender, command};
-use crate::limits;
+use crate::{file, limits};
 
 /// Secrets by name.
 pub type Values = BTreeMap<String, LiveSecret>;
@@ -114,9 +113,7 @@ impl fmt::Display for SecretSource {
 
 fn read_file(path: &Path) -> Result<SecretValue, String> {
     let read = || {
-        let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-        let mut value = Vec::new();
-        file.take(limits::SECRET_BYTES + 1).read_to_end(&mut value).map_err(|error| error.to_string())?;
+        let value = file::read(path, limits::SECRET_BYTES).map_err(|error| error.to_string())?;
         text(value).map_err(str::to_owned)
     };
     read().map_err(|why: String| format!("cannot read {}: {why}", path.display()))

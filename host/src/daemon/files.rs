@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admin::Reload;
 use crate::config::{Config, Plugin};
+use crate::file::{self, Unread};
 use crate::limits;
 
 /// What tells one state of a file from another: device, inode, size and time of the last change; nothing for a file that
@@ -48,20 +49,23 @@ pub(super) async fn run(
         if !changed {
             return;
         }
-        // A folder that does not answer holds up nobody else.
-        let Ok(looks) = tokio::task::spawn_blocking(move || looks(named)).await else { continue };
+        // A folder that does not answer holds up nobody else, and says nothing of its files.
+        let looking = tokio::task::spawn_blocking(move || looks(named));
+        let Some(looks) = stop.run_until_cancelled(looking).await else { return };
+        let Ok(Ok(looks)) = looks else { continue };
         if watch.settled(looks) && reload.send(Reload { answer: None, quiet: true }).await.is_err() {
             return;
         }
     }
 }
 
-fn looks(files: Vec<PathBuf>) -> BTreeMap<PathBuf, Look> {
-    let look = |path: &PathBuf| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()))
+fn looks(files: Vec<PathBuf>) -> Result<BTreeMap<PathBuf, Look>, Unread> {
+    let look = |path: PathBuf| {
+        let found = file::look(&path)?;
+        let look = found.map(|found| (found.dev(), found.ino(), found.size(), found.mtime(), found.mtime_nsec()));
+        Ok((path, look))
     };
-    files.into_iter().map(|path| (path.clone(), look(&path))).collect()
+    files.into_iter().map(look).collect()
 }
 
 /// What was seen, and what is read already.

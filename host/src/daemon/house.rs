@@ -112,7 +112,12 @@ impl House {
             settings: self.listeners.settings().clone(),
             broken: self.senders.broken(),
         };
-        Box::pin(reload::prepare(Arc::clone(&self.source), self.host.clone(), running))
+        let preparing = reload::prepare(Arc::clone(&self.source), self.host.clone(), running);
+        Box::pin(async {
+            let limit = Duration::from_secs(limits::RELOAD_SECONDS);
+            let late = || format!("error: it could not be read and started within {} s", limit.as_secs());
+            tokio::time::timeout(limit, preparing).await.unwrap_or_else(|_elapsed| Err(late()))
+        })
     }
 
     /// Takes a config that is prepared: the routes first, because they are what can still fail; the rest cannot.

@@ -1,9 +1,12 @@
 //! Whom a listener lets in: everybody, or whoever has its token.
 
+use std::time::Duration;
+
 use hyper::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
 use crate::config::LiveSecret;
+use crate::limits;
 use crate::protocol::http::Head;
 
 /// A listener's door.
@@ -27,7 +30,7 @@ impl Door {
     /// Looks whether the token's file has changed.
     pub(super) async fn refresh(&self) {
         let Some(token) = &self.token else { return };
-        if let Err(why) = token.refresh().await {
+        if let Err(why) = token.refresh(Duration::from_millis(limits::SECRET_WAIT_MILLIS)).await {
             tracing::warn!(why, "the token of a listener cannot be read again, the last one goes on");
         }
     }

@@ -232,7 +232,7 @@ impl Call {
         let mut store = self.store(engine, &meter, &stderr);
         let record = Arc::clone(store.data().hooks.record());
         let (at, began) = (Clock::system().now(), tokio::time::Instant::now());
-        let finished = tokio::time::timeout(self.limits.timeout(), meter.measure(work(&mut store))).await;
+        let finished = tokio::time::timeout(self.limits.left(), meter.measure(work(&mut store))).await;
         let memory = &store.data().memory;
         let result = match finished {
             Ok(Ok(value)) => Ok(value),

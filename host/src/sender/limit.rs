@@ -259,11 +259,23 @@ pub(super) struct CallLimits {
     pub(super) call: Calling,
     of: PluginLimits,
     send_timeout: Duration,
+    /// What passed of the call's time before its guest began.
+    passed_before: Duration,
 }
 
 impl CallLimits {
     pub(super) fn new(call: Calling, of: PluginLimits, send_timeout: Duration) -> Self {
-        Self { call, of, send_timeout }
+        Self { call, of, send_timeout, passed_before: Duration::ZERO }
+    }
+
+    /// The same once so much of the time has passed.
+    pub(super) fn after(self, passed_before: Duration) -> Self {
+        Self { passed_before, ..self }
+    }
+
+    /// What the guest may still take, waiting included.
+    pub(super) fn left(&self) -> Duration {
+        self.timeout().saturating_sub(self.passed_before)
     }
 
     /// The same sender's, for another call.

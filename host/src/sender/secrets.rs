@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 use url::Url;
 
 use crate::config::{LiveSecret, SecretPlace, SecretValue, Sender, SenderSecret, Values};
@@ -135,11 +136,12 @@ impl Secrets {
         }
     }
 
-    /// Looks whether values have changed.
-    pub(super) async fn refresh(&self, sender: &str) {
+    /// Looks whether values have changed, all at a time and until then.
+    pub(super) async fn refresh(&self, sender: &str, deadline: Instant) {
         let mut any = false;
-        for (name, secret) in &self.0 {
-            match secret.live.refresh().await {
+        let looks: Vec<_> = self.0.iter().map(|(name, secret)| (name, secret.live.look())).collect();
+        for (name, look) in looks {
+            match look.until(deadline).await {
                 Ok(changed) => any |= changed,
                 Err(why) => {
                     tracing::warn!(

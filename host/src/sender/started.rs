@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::call::{Broken, Call, Ended, State, Work};
 use super::contract_v1::{self as contract, Plugin, Told};
 use super::failure::{ConfigMistake, Delivered, Failure, FailureKind, Fault, Manifest, Prepared};
@@ -147,8 +149,11 @@ impl Started {
         work: impl for<'s> FnOnce(&'s mut wasmtime::Store<State>) -> Work<'s, Result<R, Told>>,
     ) -> Result<(R, Used), Failure> {
         let parts = &self.0;
-        parts.profile.secrets.refresh(&parts.profile.name).await;
-        let deadline = tokio::time::Instant::now() + limits.timeout();
+        let began = Instant::now();
+        let deadline = began + limits.timeout();
+        // Whatever becomes of the secrets, half of the time is the plugin's.
+        parts.profile.secrets.refresh(&parts.profile.name, began + limits.timeout() / 2).await;
+        let limits = limits.after(began.elapsed());
         let stdout = parts.runtime.stdout(&parts.profile);
         let call = Call { limits, reach: Some(Arc::clone(&parts.reach)), id, stdout: stdout.clone() };
         let mut ended = Box::pin(parts.runtime.call(call, work)).await;
@@ -339,12 +344,7 @@ impl Parts {
     }
 
     /// Prints what the guest left for standard output, or logs it; within what is left of the call's time.
-    async fn print(
-        &self,
-        stdout: &Capture,
-        deadline: tokio::time::Instant,
-        limits: &CallLimits,
-    ) -> Result<(), Printed> {
+    async fn print(&self, stdout: &Capture, deadline: Instant, limits: &CallLimits) -> Result<(), Printed> {
         if !self.profile.prints {
             self.log(&stdout.lines(limits.of().log_lines), limits);
             return Ok(());

@@ -98,7 +98,14 @@ fn a_file_that_is_no_configuration_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("mag.toml"), vec![b'='; 1024 * 1024 + 1]).expect("written");
     let error = find_in(folder.path(), None, &env(&[])).expect_err("too long");
-    assert_eq!(error.to_string(), "cannot read config file mag.toml: longer than 1048576 bytes");
+    assert_eq!(
+        error.to_string(),
+        "cannot read config file mag.toml (named by the current folder): longer than 1048576 bytes"
+    );
+    std::fs::remove_file(folder.path().join("mag.toml")).expect("it is there");
+    crate::file::tests::pipe(&folder.path().join("mag.toml"));
+    let error = find_in(folder.path(), None, &env(&[])).expect_err("no file").to_string();
+    assert!(error.ends_with("it is a pipe, not a regular file"), "{error}");
     let mistakes = Config::load(&source(&"=\n".repeat(5_000)), &env(&[])).expect_err("no configuration").to_string();
     assert!(mistakes.ends_with(" more"), "{mistakes}");
 }
