@@ -4,15 +4,16 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use wasmparser::component_types::ComponentEntityType;
-use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures, types::Types};
+use wasmparser::{
+    BinaryReaderError, ComponentExternalKind, Encoding, Parser, Payload, Validator, WasmFeatures, types::Types,
+};
 
 use super::{ComponentHash, contract_v1 as contract};
+use crate::file::{self, Unread};
 use crate::limits;
 
 /// Packages whose interfaces the host serves, in any compatible version. Of mag's own there is none to import: types.
@@ -21,12 +22,18 @@ const SERVED: [&str; 7] =
 /// The version of them that the host serves; any 0.2 is compatible.
 const SERVED_VERSION: &str = "0.2.";
 
+impl From<BinaryReaderError> for Unfit {
+    fn from(error: BinaryReaderError) -> Self {
+        Self::Malformed(error.message().to_owned())
+    }
+}
+
 /// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     /// It cannot be read.
     #[error("cannot read it: {0}")]
-    Read(#[from] io::Error),
+    Read(#[from] Unread),
     /// It is larger than any plugin.
     #[error("it is larger than {} MiB", limits::PLUGIN_FILE_BYTES / (1024 * 1024))]
     TooLarge,
@@ -48,6 +55,9 @@ pub enum Unfit {
     /// It is damaged, or uses what this version does not know.
     #[error("it is not a valid component: {0}")]
     Malformed(String),
+    /// Components stand in components, very many levels of them.
+    #[error("more than {} levels of components stand in each other", limits::PLUGIN_DEPTH)]
+    TooDeep,
     /// The contract's interface is not exported.
     #[error("it does not export {interface}@{version}; it exports {found}")]
     MissingExport {
@@ -113,15 +123,10 @@ pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<(Shared, ComponentHas
 
 /// Reads a plugin's file, as far as any plugin can be long.
 pub(super) fn read(path: &Path) -> Result<Cow<'static, [u8]>, Unfit> {
-    let file = File::open(path)?;
-    // All of it in one piece of memory from the start: a large one would be copied again and again as it grows.
-    let likely = file.metadata()?.len().min(limits::PLUGIN_FILE_BYTES);
-    let mut bytes = Vec::with_capacity(usize::try_from(likely).unwrap_or_default());
-    file.take(limits::PLUGIN_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|len| len <= limits::PLUGIN_FILE_BYTES) {
-        Ok(Cow::Owned(bytes))
-    } else {
-        Err(Unfit::TooLarge)
+    match file::read(path, limits::PLUGIN_FILE_BYTES) {
+        Ok(bytes) => Ok(Cow::Owned(bytes)),
+        Err(Unread::TooLong(_)) => Err(Unfit::TooLarge),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -163,7 +168,13 @@ fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), Unfit> {
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
         match &payload {
-            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => depth += 1,
+            Payload::Version { encoding: Encoding::Component | Encoding::Module, .. } => {
+                depth += 1;
+                // Before the validator sees it: what it keeps and does for a level grows with the levels above.
+                if depth > limits::PLUGIN_DEPTH {
+                    return Err(Unfit::TooDeep);
+                }
+            }
             Payload::ComponentImportSection(section) if depth == 1 => {
                 for import in section.clone() {
                     surface.imports.push(import?.name.name.to_owned());

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::super::tests::guests::{Guest, foreign};
-use super::{Unfit, checked, inspect};
+use super::{Unfit, checked, imports, inspect};
 
 #[track_caller]
 fn refused(bytes: &[u8], expect: &str) {
@@ -56,6 +56,42 @@ fn code_that_no_person_writes_is_refused_before_anybody_compiles_it() {
         "one of its functions has 786433 bytes of code, and may have 786432: compiling it would take too long",
     );
     refused(&with("(func)".repeat(100_000)), "it has more than 100000 functions: compiling it would take too long");
+}
+
+#[test]
+fn components_that_stand_in_each_other_without_end_are_refused_before_they_cost_anything() {
+    /// An empty component with this many levels below it, their lengths from the inside out.
+    fn nested(levels: usize) -> Vec<u8> {
+        const HEAD: [u8; 8] = [0, b'a', b's', b'm', 13, 0, 1, 0];
+        let mut lengths = vec![HEAD.len()];
+        let leb = |mut value: usize| {
+            let mut bytes = Vec::new();
+            while value > 127 {
+                bytes.push(u8::try_from(value & 127).unwrap() | 128);
+                value >>= 7;
+            }
+            bytes.push(u8::try_from(value).unwrap());
+            bytes
+        };
+        for _ in 0..levels {
+            let inner = *lengths.last().unwrap();
+            lengths.push(HEAD.len() + 1 + leb(inner).len() + inner);
+        }
+        let mut bytes = HEAD.to_vec();
+        for inner in lengths.iter().rev().skip(1) {
+            bytes.push(4);
+            bytes.extend(leb(*inner));
+            bytes.extend(HEAD);
+        }
+        bytes
+    }
+    let said = "it does not export mag:sender/sender@1.0.0; it exports nothing";
+    refused(&nested(31), said);
+    let too_deep = "more than 32 levels of components stand in each other";
+    refused(&nested(32), too_deep);
+    // Nobody would wait for the end of this: what it costs grows with the square of its levels.
+    refused(&nested(1_000_000), too_deep);
+    assert_eq!(imports(&nested(1_000_000)), (Vec::new(), None));
 }
 
 #[test]
