@@ -256,9 +256,9 @@ fn open_with(
     let lock = path.map(lock::take).transpose()?;
     let wanted = Wanted { routing, senders, clock: &clock };
     let mut opened = open_file(settings, &wanted, watch);
-    if let (true, Some(path), Err(error @ OpenError::Damaged { .. })) = (settings.replace_damaged, path, &opened) {
+    if let (true, Some(path), Err(OpenError::Damaged { what, .. })) = (settings.replace_damaged, path, &opened) {
         let aside = damage::move_aside(path, &clock)?;
-        tracing::error!("{error}");
+        tracing::error!("the store {} is damaged: {what}", path.display());
         tracing::error!("the damaged store is now {}, a new one is begun", aside.display());
         opened = open_file(settings, &wanted, watch);
     }

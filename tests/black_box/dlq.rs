@@ -166,7 +166,7 @@ fn letters_of_a_sender_that_is_gone_survive_and_are_replayed_when_it_is_back() {
     assert!(ask(&mag, &["dlq", "list"]).contains(&ids[0]));
     let address = mag.admin().address();
     let refused = mag.home().runs(&["dlq", "replay", "--sender", "hook", "--admin", &address]);
-    refused.must_fail_with(1, &["sender hook is not in the config: bring [senders.hook] back and start mag again"]);
+    refused.must_fail_with(1, &["sender hook is not in the config: bring [senders.hook] back and run `mag reload`"]);
     let all = mag.home().runs(&["dlq", "replay", "--all", "--admin", &address]);
     assert_eq!((all.code, all.stdout.as_str()), (Some(1), "0 dead letters, 0 messages, replayed: queued again"));
     assert!(all.stderr.contains("1 dead letter left alone: sender hook is not in the config"), "{all:#?}");

@@ -62,12 +62,13 @@ fn sender(sender: &SenderReport) -> String {
 
 fn delivery(letter: &LetterReport) -> String {
     format!(
-        "<tr><td>{}<td>{}<td>{}<td class=\"n\">{}<td>{}",
+        "<tr><td>{}<td>{}<td>{}<td class=\"n\">{}<td>{}{}",
         time(letter.finished),
         escaped(&letter.sender),
         escaped(&letter.state),
         letter.messages,
         escaped(letter.text.as_deref().unwrap_or_default()),
+        letter.more(),
     )
 }
 

@@ -153,8 +153,9 @@ fn delivery(letter: &LetterReport, clock: &Clock) -> String {
     let ended = letter.finished.map_or_else(String::new, |at| ago(at, clock));
     let (sender, messages) = (line(&letter.sender, 15), count(letter.messages, "message"));
     let start = format!("{ended:<12}{sender:<16}{:<10}{messages:<14}", letter.state);
-    let room = WIDTH.saturating_sub(start.chars().count());
-    format!("{start}{}", line(letter.text.as_deref().unwrap_or_default(), room)).trim_end().to_owned()
+    let more = letter.more();
+    let room = WIDTH.saturating_sub(start.chars().count() + more.len());
+    format!("{start}{}{more}", line(letter.text.as_deref().unwrap_or_default(), room)).trim_end().to_owned()
 }
 
 #[cfg(test)]

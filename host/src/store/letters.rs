@@ -52,7 +52,7 @@ pub enum LetterError {
     },
     /// Nobody is there to tell it.
     #[error(
-        "sender {sender} is not in the config: bring [senders.{sender}] back and start mag again, or drop what it left"
+        "sender {sender} is not in the config: bring [senders.{sender}] back and run `mag reload`, or drop what it left"
     )]
     SenderGone {
         /// Its name.

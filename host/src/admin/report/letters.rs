@@ -34,6 +34,17 @@ pub struct LetterReport {
     pub text: Option<String>,
 }
 
+impl LetterReport {
+    /// How many groups it tells beside the first one, in words.
+    pub(crate) fn more(&self) -> String {
+        match self.groups.saturating_sub(1) {
+            0 => String::new(),
+            1 => " and 1 more group".to_owned(),
+            groups => format!(" and {groups} more groups"),
+        }
+    }
+}
+
 /// `GET /api/v1/dlq`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LetterList {

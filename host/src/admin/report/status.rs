@@ -202,7 +202,9 @@ impl Status {
             senders.push(SenderReport::new(line, Some(health), word));
         }
         let without = if live.is_some() { "gone" } else { "unknown" };
-        senders.extend(lines.into_values().map(|line| SenderReport::new(line, None, without)));
+        // A running mag knows who is in the config: of the others, those that left nothing are history.
+        let left = lines.into_values().filter(|line| live.is_none() || line.is_something_left());
+        senders.extend(left.map(|line| SenderReport::new(line, None, without)));
         senders.sort_by(|a, b| a.name.cmp(&b.name));
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -55,6 +55,14 @@ pub struct SenderLine {
     pub paused_until: Option<Millis>,
 }
 
+impl SenderLine {
+    /// Whether something waits for it, is under way or lies in the dead letters.
+    #[must_use]
+    pub fn is_something_left(&self) -> bool {
+        self.queue_groups + self.queued + self.sending + self.backoff + self.dead > 0
+    }
+}
+
 /// What there is at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overview {
