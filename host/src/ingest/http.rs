@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http_body_util::combinators::BoxBody;
@@ -31,11 +31,13 @@ use crate::protocol::http::desk::{Asked, Desk, Page};
 use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
 
 mod body;
+mod frames;
 mod intake;
 mod rebind;
 mod watch;
 
 use body::Body;
+use frames::Framed;
 use intake::Intake;
 use watch::{Watch, Watched};
 
@@ -103,13 +105,14 @@ async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hype
         async move { Ok::<_, Infallible>(reply(request, &peer, &shared).await) }
     });
     let streams = Streams::default();
+    let late = Arc::new(AtomicBool::new(false));
     let _with_the_connection = streams.stop.clone().drop_guard();
     let connection = http2::Builder::new(streams.clone())
         .timer(TokioTimer::new())
         .max_header_list_size(limits::HTTP_HEADER_BYTES)
         .max_concurrent_streams(limits::HTTP_STREAMS)
         .keep_alive_interval(Duration::from_secs(limits::HTTP_WAIT_SECONDS))
-        .serve_connection(TokioIo::new(carrier), service);
+        .serve_connection(TokioIo::new(Framed::new(carrier, &late)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -122,6 +125,9 @@ async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hype
     // Whoever asked is gone, or has had its time.
     streams.stop.cancel();
     streams.tasks.wait().await;
+    if late.load(Ordering::Relaxed) {
+        shared.turned_away(peer, &format!("the head of a request took longer than {} s", limits::HTTP_HEAD_SECONDS));
+    }
     ended
 }
 

@@ -15,6 +15,7 @@ mod answers;
 mod datagrams;
 mod harness;
 mod http;
+mod http2;
 mod ports;
 
 use harness::{cut_off, line, rest, soon, start, start_in, start_with};

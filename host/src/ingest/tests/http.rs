@@ -194,6 +194,47 @@ async fn a_head_that_is_begun_must_be_whole_soon_however_it_trickles_in() {
     assert_eq!(mag.counted(|c| &c.refused_lines), 1);
 }
 
+/// A request whose body does not come before its answer; what came after that answer until the end.
+async fn told_after_a_late_body(mag: &Mag, head: &str, first: &[u8]) -> (u16, String) {
+    let mut client = mag.connect().await;
+    client.write_all(&[head.as_bytes(), first].concat()).await.unwrap();
+    let mut told = String::new();
+    while !told.ends_with("}\n") {
+        told.push_str(&line(&mut client).await);
+    }
+    for _ in 0..3 {
+        // Nobody may be there any more.
+        drop(client.write_all(b"x").await);
+        passes(Duration::from_secs(limits::HTTP_HEAD_SECONDS)).await;
+    }
+    let mut rest = Vec::new();
+    // It may have been cut off.
+    drop(soon(client.read_to_end(&mut rest)).await);
+    (answer(&told).0, String::from_utf8(rest).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_that_is_refused_before_its_body_comes_is_answered_once() {
+    let mag = start(9, true).await;
+    let chunked = "Transfer-Encoding: chunked\r\n\r\n";
+    let counted = "Content-Length: 1000\r\n\r\n";
+    let mut asked = 0;
+    for (line, status) in [
+        ("POST /nowhere", 404),
+        ("GET /api/v1/messages", 405),
+        ("POST /api/v1/messages HTTP/1.1\r\nContent-Encoding: br", 415),
+        ("POST /api/v1/messages HTTP/1.1\r\nExpect: 100-continue\r\nContent-Encoding: br", 415),
+    ] {
+        let line = if line.contains("HTTP/1.1") { line.to_owned() } else { format!("{line} HTTP/1.1") };
+        for (rest, first) in [(chunked, &b""[..]), (chunked, b"3\r\nab"), (counted, b""), (counted, b"half")] {
+            let head = format!("{line}\r\nHost: m\r\n{rest}");
+            assert_eq!(told_after_a_late_body(&mag, &head, first).await, (status, String::new()), "{head}");
+            asked += 1;
+            assert_eq!(mag.counted(|c| &c.refused_lines), asked, "{head}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_connection_may_wait_longer_for_its_next_request_than_a_head_may_take() {
     let mag = start(9, true).await;
