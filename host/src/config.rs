@@ -104,7 +104,7 @@ pub struct Listen {
     pub protocol: Protocol,
     /// TLS, unless the bytes are plain.
     pub tls: Option<Certificate>,
-    /// What HTTP requests must bring.
+    /// What HTTP requests must bring; on a port of Forward the key that both sides must have.
     pub token: Option<SecretSource>,
     /// Labels for every message that comes in there and does not have them.
     pub labels: Vec<(String, String)>,

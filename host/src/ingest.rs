@@ -29,6 +29,7 @@ mod datagram;
 mod door;
 mod enter;
 mod flight;
+mod greet;
 pub mod handles;
 mod http;
 mod listener;
@@ -184,7 +185,12 @@ pub async fn serve(
 
 async fn one(accepted: Accepted, _open: Open, shared: Arc<Shared>) {
     let Some(Entered { mut carrier, peer, _counted }) = enter::enter(accepted, &shared).await else { return };
-    match enter::spoken(&mut carrier, shared.listener.protocol, &shared.stop).await {
+    let spoken = enter::spoken(&mut carrier, shared.listener.protocol, &shared.stop).await;
+    // Boxed, because it is over before most of a connection's life begins.
+    if spoken == Some(Spoken::Forward) && !Box::pin(greet::greet(&mut carrier, &peer, &shared)).await {
+        return;
+    }
+    match spoken {
         // Boxed: else a silent connection of another protocol would be as large.
         Some(Spoken::Http) => Box::pin(http::run(carrier, false, &peer.into(), &shared)).await,
         Some(Spoken::Http2) => Box::pin(http::run(carrier, true, &peer.into(), &shared)).await,

@@ -63,6 +63,8 @@ pub const GELF_OPEN_BYTES: usize = 8 * 1024 * 1024;
 pub const FORWARD_ENTRY_BYTES: usize = NDJSON_LINE_BYTES - 1024;
 /// The options of a chunk.
 pub const FORWARD_OPTION_BYTES: usize = 16 * 1024;
+/// What a client says to show that it has a shared key.
+pub const FORWARD_GREETING_BYTES: usize = 4 * 1024;
 /// A compressed chunk when it is inflated: what Fluentd writes into one file.
 pub const FORWARD_INFLATED_BYTES: usize = 256 * 1024 * 1024;
 /// Replies that wait for a client to take them; when there are more, that client's messages are not read on.

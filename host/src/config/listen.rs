@@ -59,6 +59,7 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
     let protocol = section.take("protocol").and_then(|value| protocol(&value)).unwrap_or_default();
     let tls = section.take("tls").and_then(|value| Some((certificate(&value)?, value)));
     let token = section.take("token").and_then(|value| Some((secret::source(&value, "[listen]")?, value)));
+    let shared_key = section.take("shared_key").and_then(|value| Some((secret::source(&value, "[listen]")?, value)));
     let labels = section.take("labels").map(|value| labels(&value)).unwrap_or_default();
     let allow = section.take("allow").and_then(|value| Some((networks(&value)?, value)));
     let proxy = section.take("trust_proxy").and_then(|value| Some((value.bool()?, value)));
@@ -67,6 +68,12 @@ fn one(section: &mut Section<'_>, before: &[Listen]) -> Option<Listen> {
             "`token`: only HTTP can bring one: add `protocol = \"http\"`, and give other protocols a [[listen]] of their own",
         );
     }
+    if let Some((_, value)) = shared_key.as_ref().filter(|_| protocol != Protocol::Forward) {
+        value.wrong(
+            "`shared_key`: only Forward has one: add `protocol = \"forward\"`, and give other protocols a [[listen]] of their own",
+        );
+    }
+    let token = token.or(shared_key);
     let value = section.require("address")?;
     let (address, socket) = address(&value)?;
     // Port 0 is another free port each time.

@@ -7,7 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::report::{Mistake, Mistakes, Spot};
-use super::{Config, Env, LiveSecret, Monitor, SecretSource, SecretValue, Sender, command};
+use super::{Config, Env, LiveSecret, Monitor, Protocol, SecretSource, SecretValue, Sender, command};
 use crate::{file, limits};
 
 /// Secrets by name.
@@ -57,7 +57,8 @@ impl Config {
         for one in &self.listen {
             let value = one.token.as_ref().map(|source| LiveSecret::read(source, env));
             listen.push(value.transpose().unwrap_or_else(|why| {
-                let message = format!("`token` of [[listen]] {}: {why}", one.address);
+                let name = if one.protocol == Protocol::Forward { "shared_key" } else { "token" };
+                let message = format!("`{name}` of [[listen]] {}: {why}", one.address);
                 mistakes.push(Mistake { spot: Spot::Span(one.place), message });
                 None
             }));

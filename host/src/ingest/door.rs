@@ -1,11 +1,11 @@
-//! Whom a listener lets in: everybody, or whoever has its token.
+//! Whom a listener lets in: everybody, or whoever has its token, which is the shared key of a port of Forward.
 
 use std::time::Duration;
 
 use hyper::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-use crate::config::LiveSecret;
+use crate::config::{LiveSecret, SecretValue};
 use crate::limits;
 use crate::protocol::http::Head;
 
@@ -25,6 +25,12 @@ impl Door {
     /// Whether there is a token.
     pub(super) fn is_guarded(&self) -> bool {
         self.token.is_some()
+    }
+
+    /// The key that both sides must have, read again if its file has changed.
+    pub(super) async fn key(&self) -> Option<SecretValue> {
+        self.refresh().await;
+        self.token.as_ref().map(LiveSecret::value)
     }
 
     /// Looks whether the token's file has changed.

@@ -13,6 +13,7 @@ use crate::message::Ack;
 
 mod answers;
 mod datagrams;
+mod greeting;
 mod harness;
 mod http;
 mod http2;

@@ -8,6 +8,7 @@ use super::{Last, Step};
 use crate::limits;
 
 mod entry;
+pub mod greeting;
 mod inflate;
 mod json;
 mod msgpack;

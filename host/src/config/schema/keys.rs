@@ -53,6 +53,7 @@ const LISTEN: &[Key] = &[
     .or(r#""auto""#),
     key("tls", One("tls"), "TLS on this port; the files are read again when they change"),
     key("token", One("secret"), "What HTTP requests must bring, as Authorization: Bearer TOKEN"),
+    key("shared_key", One("secret"), "What clients of Fluent Forward must have as their shared key; only with protocol = \"forward\""),
     key("labels", TextTable, "Labels for every message that comes in here and does not have them"),
     key("allow", Texts, "Networks or addresses whose peers may connect; without it, all"),
     key("trust_proxy", Truth, "Every connection begins with a PROXY header, version 1 or 2, that says who the peer is")

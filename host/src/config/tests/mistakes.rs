@@ -312,6 +312,17 @@ fn rules_of_a_port() {
 }
 
 #[test]
+fn a_shared_key_is_for_ports_of_forward_alone() {
+    check(
+        "[[listen]]\naddress = \"a:1\"\nshared_key = { env = \"K\" }",
+        &expect![[r#"
+            mag.toml:3:14: error: `shared_key`: only Forward has one: add `protocol = "forward"`, and give other protocols a [[listen]] of their own
+            shared_key = { env = "K" }
+                         ^"#]],
+    );
+}
+
+#[test]
 fn ports_of_datagrams() {
     check(
         "[[listen]]\naddress = \"udp:514\"\n[[listen]]\naddress = \"unixgram:\"",
