@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::config::{Listen, Monitor, SecretPlace};
+use crate::config::{Listen, Monitor, Protocol, SecretPlace};
 
 /// Of each secret of a monitor where it comes from, where it stands and where it goes.
 pub(super) fn of_monitor(monitor: &Monitor) -> Vec<String> {
@@ -41,8 +41,11 @@ pub(super) fn of_monitor(monitor: &Monitor) -> Vec<String> {
 /// Of what a port keeps to itself where it comes from.
 pub(super) fn of_listener(listen: &Listen) -> Vec<String> {
     let at = &listen.address;
-    let token =
-        listen.token.as_ref().map(|source| format!("listen {at}: token: from {source}; wanted of each request"));
+    let (name, wanted) = match listen.protocol {
+        Protocol::Forward => ("shared_key", "both sides show that they have it"),
+        _ => ("token", "wanted of each request"),
+    };
+    let token = listen.token.as_ref().map(|source| format!("listen {at}: {name}: from {source}; {wanted}"));
     let key =
         listen.tls.as_ref().map(|tls| format!("listen {at}: tls.key: from file {}; stays here", tls.key.display()));
     token.into_iter().chain(key).collect()
