@@ -22,12 +22,6 @@ const SERVED: [&str; 7] =
 /// The version of them that the host serves; any 0.2 is compatible.
 const SERVED_VERSION: &str = "0.2.";
 
-impl From<BinaryReaderError> for Unfit {
-    fn from(error: BinaryReaderError) -> Self {
-        Self::Malformed(error.message().to_owned())
-    }
-}
-
 /// Why a file is no plugin.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
@@ -227,8 +221,8 @@ impl Surface {
     }
 }
 
-impl From<wasmparser::BinaryReaderError> for Unfit {
-    fn from(error: wasmparser::BinaryReaderError) -> Self {
+impl From<BinaryReaderError> for Unfit {
+    fn from(error: BinaryReaderError) -> Self {
         Self::Malformed(error.message().to_owned())
     }
 }
