@@ -125,3 +125,17 @@ fn a_second_signal_ends_mag_at_once() {
     let home = mag.ends_well();
     assert_eq!(home.store().account("root", "hook").frozen, 1);
 }
+
+#[test]
+fn a_hang_up_during_the_start_is_obeyed_after_it() {
+    // What the start runs sends it, once.
+    let command = "[ -e sent ] || { touch sent; kill -HUP $PPID; }; echo token";
+    let config = format!(
+        "[route]\nsenders = [\"hook\"]\n[senders.hook]\nplugin = \"webhook\"\nconfig.url = \"http://127.0.0.1:9/\"\n\
+         secrets.token = {{ command = [\"/bin/sh\", \"-c\", \"{command}\"] }}\n"
+    );
+    let mag = Mag::with(&config);
+    mag.says("SIGHUP: reading the config again");
+    mag.says("the config is read again, nothing is different");
+    mag.stops();
+}

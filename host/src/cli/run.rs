@@ -27,6 +27,21 @@ pub(super) struct RunArgs {
 
 /// Runs mag; exit status 0 after a signal, 1 failed, 2 configuration.
 pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("mag: cannot start threads: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    // Before anything that takes long: a SIGHUP that comes during the start is obeyed after it, and ends nothing.
+    let hang_up = match runtime.block_on(async { signal(SignalKind::hangup()) }) {
+        Ok(hang_up) => hang_up,
+        Err(error) => {
+            complain(&format!("mag: cannot listen for signals: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let mut config = match load_config(flag) {
         Ok(config) => config,
         Err(error) => {
@@ -42,13 +57,6 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("mag: cannot start threads: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
     // Host and clients belong to the runtime's context, so they are made inside it.
     let ready = runtime.block_on(async { daemon::ready(config, HostOptions::new(cache_dir()), &env) });
     let ready = match ready {
@@ -58,7 +66,7 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let done = runtime.block_on(until_stopped(ready, source(flag, logging)));
+    let done = runtime.block_on(until_stopped(ready, source(flag, logging), hang_up));
     // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
     runtime.shutdown_background();
     match done {
@@ -94,9 +102,8 @@ fn tell_the_manager(phase: Phase<'_>) {
     }
 }
 
-async fn until_stopped(ready: Ready, source: Source) -> anyhow::Result<()> {
+async fn until_stopped(ready: Ready, source: Source, mut hang_up: Signal) -> anyhow::Result<()> {
     let mut signals = listen()?;
-    let mut hang_up = signal(SignalKind::hangup())?;
     let stop = CancellationToken::new();
     let (reload, reloads) = mpsc::channel(limits::RELOADS);
     let mut daemon = Box::pin(daemon::run(ready, source, (reload.clone(), reloads), Clock::system(), stop.clone()));

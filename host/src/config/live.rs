@@ -347,4 +347,25 @@ mod tests {
         later(&kept).await.unwrap();
         assert_eq!((kept.value().0.as_str(), old.value().0.as_str()), ("1", "3"));
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_fails_is_tried_less_and_less_often() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = "echo x >> runs; [ $(wc -l < runs) = 1 ] && echo value";
+        let command = SecretCommand {
+            program: "/bin/sh".into(),
+            arguments: vec!["-c".to_owned(), script.to_owned()],
+            folder: folder.path().to_owned(),
+            refresh: Some(Duration::from_secs(600)),
+        };
+        let secret = LiveSecret::read(&SecretSource::Command(command), &|_| None).unwrap();
+        tokio::time::advance(Duration::from_secs(600)).await;
+        assert!(later(&secret).await.is_err());
+        for _ in 0..30 {
+            assert_eq!((later(&secret).await, secret.value().0.as_str()), (Ok(false), "value"));
+        }
+        // 1, 2, 4, 8, 16 and 32 s after the one before.
+        let runs = std::fs::read_to_string(folder.path().join("runs")).unwrap().lines().count();
+        assert!((6..=8).contains(&runs), "{runs} runs");
+    }
 }

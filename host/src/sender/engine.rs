@@ -4,7 +4,7 @@
 //! **Invariant:** the thread sleeps without waking while no call is in flight.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt as _, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -87,7 +87,11 @@ fn pool() -> PoolingAllocationConfig {
 fn open_cache(dir: &Path) -> wasmtime::Result<Cache> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let dir = fs::canonicalize(dir)?;
-    if fs::metadata(&dir)?.permissions().mode() & 0o077 != 0 {
+    let found = fs::metadata(&dir)?;
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        return Err(wasmtime::Error::msg(format!("it belongs to user {}, not to mag's", found.uid())));
+    }
+    if found.permissions().mode() & 0o077 != 0 {
         fs::set_permissions(&dir, fs::Permissions::from_mode(0o700))?;
     }
     let mut config = CacheConfig::new();
@@ -204,5 +208,15 @@ mod tests {
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o755)).unwrap();
         open_cache(&dir).unwrap();
         assert_eq!(std::fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_folder_of_another_user_is_not_used() {
+        let parent = tempfile::tempdir().unwrap();
+        // Only root may give it away; for everybody else one of root's is there already.
+        let given = std::os::unix::fs::chown(parent.path(), Some(12_345), None);
+        let (dir, owner) = if given.is_ok() { (parent.path(), 12_345) } else { (std::path::Path::new("/"), 0) };
+        let said = open_cache(dir).map(|_cache| ()).unwrap_err().to_string();
+        assert_eq!(said, format!("it belongs to user {owner}, not to mag's"));
     }
 }
