@@ -164,6 +164,7 @@ pub async fn run(
     // New routes wait until the store knows all that the old ones counted; nothing is taken in meanwhile.
     let mut rerouting: Option<Reroute> = None;
     loop {
+        confirm_known(&mut core, &mut writing);
         if core.has_changes() {
             pace.changed(clock.instant());
         }
@@ -237,6 +238,16 @@ impl Writing {
     /// those that want no ack, and the memory that they cost, stays small that way.
     fn is_stalled(&self) -> bool {
         self.since.elapsed() >= COMMIT_STALL
+    }
+}
+
+/// Whoever posted only alerts that the store knows needs no commit of their own: what they wait for is on disk, or is with
+/// the commit that is under way.
+fn confirm_known(core: &mut Core, writing: &mut Option<Writing>) {
+    let acks = core.take_acks_of_known();
+    match writing {
+        Some(writing) => writing.acks.extend(acks),
+        None => acks.into_iter().for_each(Ack::confirm),
     }
 }
 

@@ -99,6 +99,8 @@ pub struct Core {
     /// Routes whose clock started or stopped since the last commit, and when it rings if it runs.
     clocks_changed: BTreeMap<RouteIndex, Millis>,
     acks: Vec<Ack>,
+    /// One of them wants a commit though there is nothing new: it asks whether the store can be written.
+    commit_wanted: bool,
     /// Open groups at most, and of those that a clock closed and the store does not have yet.
     groups: usize,
     noticed: Noticed,
@@ -132,6 +134,7 @@ impl Core {
             last_sweep: 0,
             clocks_changed: BTreeMap::new(),
             acks: Vec::new(),
+            commit_wanted: false,
             groups: groups.groups,
             noticed: Noticed::default(),
             learned: Learned::default(),
@@ -208,6 +211,7 @@ impl Core {
         if let Some(numbered) = batch.numbered {
             self.count_numbered(numbered, now, at);
         }
+        self.commit_wanted |= batch.alerts.is_empty() && batch.ack.is_some();
         for posted in batch.alerts.drain(..) {
             self.post(posted, now, at);
         }
@@ -332,6 +336,15 @@ impl Core {
     /// Whether the store does not know everything yet.
     #[must_use]
     pub fn has_changes(&self) -> bool {
+        self.is_new_to_store() || !self.acks.is_empty()
+    }
+
+    /// Acks for nothing but alerts that the store was told of already; none while there is anything that it was not.
+    pub fn take_acks_of_known(&mut self) -> Vec<Ack> {
+        if self.is_new_to_store() { Vec::new() } else { std::mem::take(&mut self.acks) }
+    }
+
+    fn is_new_to_store(&self) -> bool {
         !self.changed.is_empty()
             || !self.closed.is_empty()
             || !self.swept.is_empty()
@@ -339,8 +352,9 @@ impl Core {
             || !self.clocks_changed.is_empty()
             || !self.refired.is_empty()
             || !self.untold.is_empty()
+            || !self.fresh_ids.is_empty()
+            || self.commit_wanted
             || self.alerts.has_changes()
-            || !self.acks.is_empty()
     }
 
     /// A commit is on disk; returns how long it took. Forgets what numbers stand for that nobody will use again.
@@ -406,6 +420,7 @@ impl Core {
         }
         changes.sweep = self.part_of_sweep(sweep);
         (changes.alerts, changes.alerts_gone) = self.alerts.changes();
+        self.commit_wanted = false;
         (changes, std::mem::take(&mut self.acks))
     }
 

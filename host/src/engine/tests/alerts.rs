@@ -65,6 +65,23 @@ async fn a_group_counts_alerts_and_not_how_often_they_are_posted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_alert_that_is_posted_again_is_confirmed_without_a_commit() {
+    let (_folder, path) = file();
+    let rig = Rig::start(&by_name(30), &path);
+    rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
+    let commit = || rig.store.look(|reader| reader.overview());
+    let before = commit().await.expect("the store reads").commit;
+    for _ in 0..5 {
+        rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
+    }
+    assert_eq!(commit().await.expect("the store reads").commit, before);
+    rig.posts(vec![posted("Disk", "b", Ends::Unsaid)]).await;
+    assert!(commit().await.expect("the store reads").commit > before);
+    rig.stop().await;
+    balanced(&path);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_group_is_over_when_the_last_of_its_alerts_is() {
     let (_folder, path) = file();
     let rig = Rig::start(&by_name(2), &path);
