@@ -26,6 +26,20 @@ fn posted(name: &str, host: &str, ends: Ends) -> Posted {
 
 const OVER: Ends = Ends::At(1);
 
+/// Holds from now on what that matches.
+fn silence(matcher: &str, ends: u64) -> Silence {
+    Silence {
+        id: String::new(),
+        matchers: vec![crate::matcher::Matcher::parse(matcher).expect("a good matcher")],
+        starts: NOON,
+        ends,
+        created_by: "ann".to_owned(),
+        comment: "work".to_owned(),
+        updated: NOON,
+        messages: 0,
+    }
+}
+
 impl Rig {
     async fn posts(&self, alerts: Vec<Posted>) {
         let (progress, mut acked) = watch::channel(0);
@@ -185,16 +199,7 @@ async fn alerts_past_the_limit_count_each_time() {
 async fn a_silence_keeps_what_it_matches_from_being_told_and_counts_it() {
     let (_folder, path) = file();
     let rig = Rig::start(&by_name(1), &path);
-    let silence = Silence {
-        id: String::new(),
-        matchers: vec![crate::matcher::Matcher::parse("host=a").expect("a good matcher")],
-        starts: NOON,
-        ends: NOON + 60_000,
-        created_by: "ann".to_owned(),
-        comment: "work".to_owned(),
-        updated: NOON,
-        messages: 0,
-    };
+    let silence = silence("host=a", NOON + 60_000);
     let id = rig.store.silence(SilenceWish::Set(silence)).await.expect("the store runs").expect("it is set");
     rig.posts(vec![posted("Disk", "a", Ends::Unsaid), posted("Disk", "b", Ends::Unsaid)]).await;
     assert_eq!(rig.told_one().await, told("Disk on b", 1, 2, Reason::Count));
@@ -216,24 +221,11 @@ async fn a_silence_keeps_what_it_matches_from_being_told_and_counts_it() {
     balanced(&path);
 }
 
-fn for_disk(ends: u64) -> Silence {
-    Silence {
-        id: String::new(),
-        matchers: vec![crate::matcher::Matcher::parse("alertname=Disk").expect("a good matcher")],
-        starts: NOON,
-        ends,
-        created_by: String::new(),
-        comment: String::new(),
-        updated: NOON,
-        messages: 0,
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_alert_that_outlasts_its_silence_is_told_when_it_is_posted_again_and_so_is_its_end() {
     let (_folder, path) = file();
     let rig = Rig::start(&by_name(1), &path);
-    let silence = SilenceWish::Set(for_disk(NOON + 60_000));
+    let silence = SilenceWish::Set(silence("alertname=Disk", NOON + 60_000));
     rig.store.silence(silence).await.expect("the store runs").expect("it is set");
     for _ in 0..5 {
         rig.posts(vec![posted("Disk", "a", Ends::Unsaid)]).await;
@@ -259,7 +251,7 @@ async fn an_alert_that_outlasts_its_silence_is_told_when_it_is_posted_again_and_
 async fn an_alert_that_was_silenced_before_a_restart_is_told_after_it_and_one_that_was_told_is_not() {
     let (_folder, path) = file();
     let rig = Rig::start(&by_name(1), &path);
-    let silence = SilenceWish::Set(for_disk(NOON + 3_600_000));
+    let silence = SilenceWish::Set(silence("alertname=Disk", NOON + 3_600_000));
     let id = rig.store.silence(silence).await.expect("the store runs").expect("it is set");
     rig.posts(vec![posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)]).await;
     assert_eq!(rig.told_one().await, told("Link on a", 1, 1, Reason::Count));
@@ -281,16 +273,7 @@ async fn an_alert_that_was_silenced_before_a_restart_is_told_after_it_and_one_th
 async fn silences_go_on_after_a_restart_and_end_in_time() {
     let (_folder, path) = file();
     let rig = Rig::start(&root(1), &path);
-    let silence = Silence {
-        id: String::new(),
-        matchers: vec![crate::matcher::Matcher::parse("text=a").expect("a good matcher")],
-        starts: NOON,
-        ends: NOON + 60_000,
-        created_by: String::new(),
-        comment: String::new(),
-        updated: NOON,
-        messages: 0,
-    };
+    let silence = silence("text=a", NOON + 60_000);
     rig.store.silence(SilenceWish::Set(silence)).await.expect("the store runs").expect("it is set");
     rig.stop().await;
     let rig = Rig::start(&root(1), &path);
@@ -307,28 +290,19 @@ async fn silences_go_on_after_a_restart_and_end_in_time() {
 async fn all_silences_together_have_a_bounded_number_of_regular_expressions() {
     let (_folder, path) = file();
     let rig = Rig::start(&root(1), &path);
-    let set = |number: usize, matcher: &str| Silence {
-        id: String::new(),
-        matchers: vec![crate::matcher::Matcher::parse(matcher).expect("a good matcher")],
-        starts: NOON,
-        ends: NOON + 60_000,
-        created_by: "ann".to_owned(),
-        comment: format!("number {number}"),
-        updated: NOON,
-        messages: 0,
-    };
+    let set = |matcher: &str| silence(matcher, NOON + 60_000);
     let mut ids = Vec::new();
-    for number in 0..limits::SILENCE_REGEXES {
-        let made = rig.store.silence(SilenceWish::Set(set(number, "host=~a.*"))).await.expect("the store runs");
+    for _ in 0..limits::SILENCE_REGEXES {
+        let made = rig.store.silence(SilenceWish::Set(set("host=~a.*"))).await.expect("the store runs");
         ids.push(made.expect("it is set"));
     }
-    let more = rig.store.silence(SilenceWish::Set(set(0, "host=~b.*"))).await.expect("the store runs");
+    let more = rig.store.silence(SilenceWish::Set(set("host=~b.*"))).await.expect("the store runs");
     let why = more.expect_err("one too many").to_string();
     assert!(why.contains("100 regular expressions at most"), "{why}");
-    let plain = rig.store.silence(SilenceWish::Set(set(0, "host=b"))).await.expect("the store runs");
+    let plain = rig.store.silence(SilenceWish::Set(set("host=b"))).await.expect("the store runs");
     assert!(plain.is_ok(), "an equation costs nothing");
     rig.store.silence(SilenceWish::Expire(ids.remove(0))).await.expect("the store runs").expect("it is expired");
-    let again = rig.store.silence(SilenceWish::Set(set(0, "host=~b.*"))).await.expect("the store runs");
+    let again = rig.store.silence(SilenceWish::Set(set("host=~b.*"))).await.expect("the store runs");
     assert!(again.is_ok(), "there is room again");
     rig.stop().await;
 }

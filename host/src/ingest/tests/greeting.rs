@@ -1,14 +1,11 @@
 //! Forward with a shared key: a client that follows the protocol's text, and such as do not.
 
-use std::time::Duration;
-
 use sha2::{Digest as _, Sha512};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::sleep;
 
 use super::counts;
-use super::harness::{Mag, passes, settings, soon, start_as};
+use super::harness::{Mag, settings, soon, start_as, trickle};
 use crate::config::{Protocol, SecretValue};
 use crate::ingest::Door;
 
@@ -100,27 +97,6 @@ async fn who_does_not_greet_is_turned_away() {
 async fn a_greeting_must_be_whole_soon() {
     let mag = guarded().await;
     let (client, nonce) = greeted(&mag).await;
-    let (mut read, mut write) = client.into_split();
-    let said = ping(&nonce, "s3cret");
-    let slowly = async {
-        for byte in said.chunks(1) {
-            if write.write_all(byte).await.is_err() {
-                break;
-            }
-            passes(Duration::from_secs(1)).await;
-            // Others have a turn.
-            sleep(Duration::from_millis(1)).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let mut told = Vec::new();
-    let trickled = async {
-        tokio::select! {
-            // The end may be a reset.
-            read = read.read_to_end(&mut told) => drop(read),
-            () = slowly => {}
-        }
-    };
-    soon(trickled).await;
+    let told = trickle(client, ping(&nonce, "s3cret").chunks(1)).await;
     assert_eq!((told, mag.engine.total(), mag.counted(|c| &c.refused_connections)), (Vec::new(), 0, 1));
 }

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
@@ -183,6 +183,32 @@ pub(super) async fn passes(time: Duration) {
     tokio::time::pause();
     tokio::time::advance(time).await;
     tokio::time::resume();
+}
+
+/// What is answered to such pieces, of which one comes each second, until the end of the connection.
+pub(super) async fn trickle<'p>(client: TcpStream, pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<u8> {
+    let (mut read, mut write) = client.into_split();
+    let pieces = async {
+        for piece in pieces {
+            passes(Duration::from_secs(1)).await;
+            if write.write_all(piece).await.is_err() {
+                break;
+            }
+            // Others have a turn.
+            sleep(Duration::from_millis(1)).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut told = Vec::new();
+    let ended = async {
+        tokio::select! {
+            // The end may be a reset, behind all that was told.
+            read = read.read_to_end(&mut told) => drop(read),
+            () = pieces => {}
+        }
+    };
+    soon(ended).await;
+    told
 }
 
 pub(super) async fn rest(client: &mut (impl AsyncRead + Unpin)) -> String {

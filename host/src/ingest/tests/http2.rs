@@ -1,11 +1,8 @@
 //! HTTP/2 as its frames stand on the wire.
 
-use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::sleep;
-
-use super::harness::{Mag, passes, soon, start};
+use super::harness::{self, Mag, start};
 
 /// What a client says first, with settings of which there are none.
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -16,29 +13,9 @@ const CONTINUATION: &[u8] = b"\0\0\x05\x09\0\0\0\0\x01\x00\x01x\x01y";
 
 /// What is answered when `begin` comes, and then a piece of `more`, over and over, each second until the end.
 async fn trickle(mag: &Mag, begin: &[u8], more: &[&[u8]]) -> Vec<u8> {
-    let (mut read, mut write) = mag.connect().await.into_split();
-    write.write_all(begin).await.unwrap();
-    let pieces = async {
-        for piece in more.iter().cycle() {
-            passes(Duration::from_secs(1)).await;
-            if write.write_all(piece).await.is_err() {
-                break;
-            }
-            // Others have a turn.
-            sleep(Duration::from_millis(1)).await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let mut told = Vec::new();
-    let trickled = async {
-        tokio::select! {
-            // The end may be a reset, behind all that was told.
-            read = read.read_to_end(&mut told) => drop(read),
-            () = pieces => {}
-        }
-    };
-    soon(trickled).await;
-    told
+    let mut client = mag.connect().await;
+    client.write_all(begin).await.unwrap();
+    harness::trickle(client, more.iter().copied().cycle()).await
 }
 
 fn says(told: &[u8], what: &[u8]) -> bool {
