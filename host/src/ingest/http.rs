@@ -62,11 +62,12 @@ pub(super) async fn run(carrier: Carrier, is_h2: bool, peer: &Arc<str>, shared: 
 /// HTTP/1.1.
 async fn first(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper::Result<()> {
     let watch = Arc::new(Watch::default());
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         watch.asked();
         let (peer, shared, watch) = (Arc::clone(peer), Arc::clone(shared), Arc::clone(&watch));
         async move {
-            let reply = reply(request, &peer, &shared).await;
+            let (parts, mut body) = request.into_parts();
+            let reply = reply(parts, &mut body, &peer, &shared).await;
             watch.answered();
             Ok::<_, Infallible>(reply)
         }
@@ -100,9 +101,14 @@ async fn first(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper
 
 /// HTTP/2.
 async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper::Result<()> {
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         let (peer, shared) = (Arc::clone(peer), Arc::clone(shared));
-        async move { Ok::<_, Infallible>(reply(request, &peer, &shared).await) }
+        async move {
+            let (parts, mut body) = request.into_parts();
+            let reply = reply(parts, &mut body, &peer, &shared).await;
+            body::skip(body).await;
+            Ok::<_, Infallible>(reply)
+        }
     });
     let streams = Streams::default();
     let late = Arc::new(AtomicBool::new(false));
@@ -177,8 +183,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
 }
 
 /// Answers one request.
-async fn reply(request: Request<Incoming>, peer: &str, shared: &Shared) -> Reply {
-    let (parts, body) = request.into_parts();
+async fn reply(parts: Parts, body: &mut Incoming, peer: &str, shared: &Shared) -> Reply {
     let parts = Arc::new(parts);
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
@@ -235,7 +240,7 @@ async fn ask(
     page: Page,
     method: Method,
     head: &Head<'_>,
-    body: Incoming,
+    body: &mut Incoming,
     shared: &Shared,
 ) -> Result<Answer, Refusal> {
     if method != Method::GET {
@@ -260,7 +265,7 @@ async fn ask(
 async fn take_in(
     format: Format,
     parts: Arc<Parts>,
-    body: Incoming,
+    body: &mut Incoming,
     peer: &str,
     shared: &Shared,
 ) -> Result<Outcome, Refusal> {

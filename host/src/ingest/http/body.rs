@@ -6,7 +6,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
 use hyper::http::StatusCode;
-use tokio::time::{sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::super::Shared;
 use super::super::flight::Held;
@@ -31,7 +31,7 @@ enum Coded {
 }
 
 /// Reads a whole body. What it takes counts as held, so that many slow ones cannot take all memory.
-pub(super) async fn read(headers: &HeaderMap, body: Incoming, shared: &Shared) -> Result<Body, Refusal> {
+pub(super) async fn read(headers: &HeaderMap, body: &mut Incoming, shared: &Shared) -> Result<Body, Refusal> {
     let coding = coding(headers)?;
     if body.size_hint().lower() > limits::HTTP_BODY_BYTES as u64 {
         return Err(too_large());
@@ -46,7 +46,20 @@ pub(super) async fn read(headers: &HeaderMap, body: Incoming, shared: &Shared) -
     }
 }
 
-async fn collect(mut body: Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal> {
+/// Lets what is left of a refused body come, if it is little and soon: clients take an answer before their last byte, or
+/// the reset of a stream that is behind it (RFC 9113 section 8.1), for a failure of the connection.
+pub(super) async fn skip(mut body: Incoming) {
+    let until = Instant::now() + Duration::from_millis(limits::LINGER_MILLIS);
+    let mut left = limits::LINGER_BYTES;
+    while let Ok(Some(Ok(frame))) = timeout_at(until, body.frame()).await {
+        left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        if left == 0 {
+            return;
+        }
+    }
+}
+
+async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal> {
     let mut bytes = Vec::new();
     let mut held: Option<Held> = None;
     let mut counted = 0;
