@@ -66,6 +66,20 @@ fn more_connections_are_let_in_and_those_that_are_open_go_on() {
 }
 
 #[test]
+fn a_single_port_that_nobody_uses_goes_on_however_often_it_is_changed() {
+    let port = free_port();
+    let mag = Mag::with(&config(port, ""));
+    for minutes in 1..=20 {
+        mag.home().configure(&format!("[limits]\nidle_timeout = \"{minutes}m\"\n{}", config(port, "")));
+        assert_eq!(reload(&mag).stdout, "[limits] idle_timeout: changed, for connections from now on");
+    }
+    let mut wire = Wire::with_acks(mag.address());
+    wire.writes(&ndjson(&["a"]));
+    wire.is_acked(1);
+    mag.stops();
+}
+
+#[test]
 fn handles_that_a_new_sender_needs_are_kept_from_connections() {
     let sender = |name: &str| format!("[senders.{name}]\nplugin = \"console\"\n");
     let port = free_port();

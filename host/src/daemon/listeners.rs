@@ -206,6 +206,8 @@ impl Listeners {
     /// Takes the ports of a new config; those that are not in it take no more connections and end those they have.
     pub(super) fn replace(&mut self, wanted: Vec<(Rules, Step)>, settings: ingest::Settings) {
         self.service.settings = settings;
+        // The engine ends with the last port that may send to it, and one that is changed ends before it goes on.
+        let engine = self.service.batches.upgrade();
         let mut former = std::mem::take(&mut self.open);
         for (rules, step) in wanted {
             let known = former.iter().position(|open| open.rules.address() == rules.address());
@@ -226,6 +228,7 @@ impl Listeners {
         for gone in former {
             gone.stop.cancel();
         }
+        drop(engine);
     }
 
     /// Notes what broke off; returns never.
