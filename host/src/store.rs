@@ -48,6 +48,7 @@ mod queue;
 mod receipts;
 mod reserve;
 mod room;
+mod routing;
 mod rows;
 mod schema;
 mod settings;
@@ -64,6 +65,8 @@ mod writer;
 pub use backup::{BackupError, backup};
 pub use changes::{Changes, Clock, Closed, SavedClock, SavedWindow, SweepPart, WindowChange};
 pub use delivery::{Attempted, Delivery, Escalation, Freeze, Outcome, Tries};
+pub use error::OpenError;
+pub use file::check_place;
 pub use left::Left;
 pub use letters::{Deed, LetterError, Moved, Which};
 pub use look::{
@@ -71,9 +74,8 @@ pub use look::{
     Reader, SenderLine, holder, look,
 };
 pub use noted::Noted;
-
-pub use error::OpenError;
-pub use file::check_place;
+pub use routing::Routing;
+pub use settings::Settings;
 pub use silences::{SilenceError, SilenceWish};
 pub use tested::TEST_TEXT;
 pub use trim::Trimmed;
@@ -83,7 +85,6 @@ use full::Fullness;
 use lock::beside;
 use mark::Watch;
 use room::{Room, RoomLog};
-pub use settings::Settings;
 use writer::{Command, Writer};
 
 /// The store no longer answers: it failed, or mag is stopping.
@@ -110,45 +111,6 @@ impl Trouble {
     #[must_use]
     pub fn is_full(self) -> bool {
         matches!(self, Self::Full | Self::Spent)
-    }
-}
-
-/// Who is told by which route. Routes without senders count for nobody.
-#[derive(Clone, Debug, Default)]
-pub struct Routing {
-    root: Vec<String>,
-    by_route: HashMap<Arc<str>, Vec<String>>,
-}
-
-impl Routing {
-    /// Knows only the root's senders yet.
-    #[must_use]
-    pub fn new(root: &[String]) -> Self {
-        Self { root: root.to_vec(), by_route: HashMap::new() }
-    }
-
-    /// Adds a route.
-    pub fn add(&mut self, route: Arc<str>, senders: Vec<String>) {
-        let senders = if senders.is_empty() { vec![ledger::NOBODY.to_owned()] } else { senders };
-        self.by_route.insert(route, senders);
-    }
-
-    fn knows(&self, route: &str) -> bool {
-        self.by_route.contains_key(route)
-    }
-
-    fn senders(&self, route: &str) -> &[String] {
-        self.by_route.get(route).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    fn root(&self) -> &[String] {
-        &self.root
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (&str, &[String])> {
-        let mut routes: Vec<_> = self.by_route.iter().map(|(route, senders)| (&**route, senders.as_slice())).collect();
-        routes.sort_unstable();
-        routes.into_iter()
     }
 }
 
