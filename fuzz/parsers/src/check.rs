@@ -58,6 +58,7 @@ pub const PARSERS: &[Parser] = &[
     Parser::of("gelf", stream::gelf),
     Parser::of("gelf_datagram", datagram::gelf),
     Parser::of("gelf_http", http::gelf),
+    Parser::of("greeting", stream::greeting),
     Parser { most_bytes: MOST_INFLATED_BYTES, ..Parser::of("inflate", datagram::inflated) },
     Parser::of("matcher", text::matcher),
     Parser::of("messages", http::messages),

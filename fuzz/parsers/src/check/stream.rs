@@ -5,6 +5,7 @@ use std::hash::{DefaultHasher, Hasher};
 
 use super::Verdict;
 use crate::limits;
+use crate::protocol::forward::greeting::{Answer, answer};
 use crate::protocol::{Decoder, Last, Raws, Spoken, Step, detect};
 
 /// What a few bytes are inflated to has no end worth waiting for.
@@ -133,6 +134,27 @@ pub(super) fn gelf(input: &[u8]) -> Verdict {
 
 pub(super) fn forward(input: &[u8]) -> Verdict {
     check(Some(Spoken::Forward), input)
+}
+
+/// What a client answers to the greeting of Forward, which is looked at again with whatever more of it came.
+pub(super) fn greeting(input: &[u8]) -> Verdict {
+    let Some((sizes, bytes)) = input.split_first_chunk::<SIZES>() else { return Verdict::Read };
+    let whole = answer(bytes);
+    if let Answer::Whole(used, ping) = whole {
+        assert!(used <= bytes.len().min(limits::FORWARD_GREETING_BYTES), "no more is used than there is and may be");
+        assert!(ping.name.len() + ping.salt.len() + ping.proof.len() < used, "what it says is of what it sent");
+    }
+    assert!(whole != Answer::Short || bytes.len() <= limits::FORWARD_GREETING_BYTES, "no more is kept than may be");
+    let mut end = 0;
+    for size in sizes.map(usize::from).into_iter().cycle() {
+        let early = answer(bytes.get(..end).unwrap_or_default());
+        assert!(early == Answer::Short || early == whole, "{early:?} after {end} bytes, then {whole:?}");
+        if early != Answer::Short || end >= bytes.len() {
+            break;
+        }
+        end = bytes.len().min(end + size + 1);
+    }
+    Verdict::malformed_if(!matches!(whole, Answer::Whole(..)))
 }
 
 /// What is found out never changes with what follows. What nobody speaks ends up as classic, so only what cannot be told
