@@ -102,6 +102,7 @@ async fn gelf_comes_whole_in_chunks_and_beside_syslog() {
         &message[..],
         &chunk(1, 2, second),
         &chunk(1, 2, second),
+        &chunk(1, 2, b"of another message"),
         b"<13>b",
         b"{a text",
         &chunk(0, 2, first),
@@ -117,7 +118,7 @@ async fn gelf_comes_whole_in_chunks_and_beside_syslog() {
     assert_eq!(counts(&mag), expect(expected));
     mag.stopped().await;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
-    assert_eq!((count(&counters.refused_lines), count(&counters.partial)), (2, 1));
+    assert_eq!((count(&counters.refused_lines), count(&counters.partial)), (3, 1));
 }
 
 #[tokio::test]

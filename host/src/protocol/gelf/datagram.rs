@@ -66,11 +66,15 @@ impl Chunks {
         if open.count != *count {
             return Came::Refused;
         }
-        // The network may bring a datagram twice.
-        if !open.parts.contains_key(number) {
-            open.parts.insert(*number, data.to_vec());
-            open.bytes += data.len() + CHUNK_BYTES;
-            self.bytes += data.len() + CHUNK_BYTES;
+        match open.parts.get(number) {
+            // The network may bring a datagram twice.
+            Some(there) if there == data => {}
+            Some(_) => return Came::Refused,
+            None => {
+                open.parts.insert(*number, data.to_vec());
+                open.bytes += data.len() + CHUNK_BYTES;
+                self.bytes += data.len() + CHUNK_BYTES;
+            }
         }
         if open.parts.len() == usize::from(*count)
             && let Some(open) = self.open.remove(at)
@@ -163,7 +167,8 @@ mod tests {
         assert_eq!(chunks.take(PEER, &chunk(1, 2, 3, &MESSAGE[9..]), 0), Came::Waits);
         assert_eq!(chunks.take(PEER, &chunk(2, 0, 2, &MESSAGE[..5]), 0), Came::Waits);
         assert_eq!(chunks.take(PEER, &chunk(1, 0, 3, &MESSAGE[..5]), 1), Came::Waits);
-        assert_eq!(chunks.take(PEER, &chunk(1, 0, 3, b"again"), 1), Came::Waits);
+        assert_eq!(chunks.take(PEER, &chunk(1, 0, 3, &MESSAGE[..5]), 1), Came::Waits);
+        assert_eq!(chunks.take(PEER, &chunk(1, 0, 3, b"of another message"), 1), Came::Refused);
         assert_eq!(chunks.take(None, &chunk(1, 1, 3, b"of another peer"), 1), Came::Waits);
         assert_eq!(chunks.take(PEER, &chunk(1, 1, 4, b"of another count"), 1), Came::Refused);
         assert_eq!(chunks.take(PEER, &chunk(1, 1, 3, &MESSAGE[5..9]), 2), message());
