@@ -67,6 +67,14 @@ pub struct Settings {
     pub desk: Option<Arc<dyn Desk>>,
 }
 
+impl Settings {
+    /// How long a client may send nothing: what is begun must go on.
+    fn silence(&self, is_begun: bool) -> Option<Duration> {
+        let line = is_begun.then_some(Duration::from_secs(limits::LINE_SECONDS));
+        line.into_iter().chain(self.idle_timeout).min()
+    }
+}
+
 /// What all connections of a listener share.
 struct Shared {
     listener: Listener,
@@ -185,7 +193,10 @@ pub async fn serve(
 
 async fn one(accepted: Accepted, _open: Open, shared: Arc<Shared>) {
     let Some(Entered { mut carrier, peer, _counted }) = enter::enter(accepted, &shared).await else { return };
-    let spoken = enter::spoken(&mut carrier, shared.listener.protocol, &shared.stop).await;
+    let spoken = match enter::spoken(&mut carrier, &shared).await {
+        Ok(spoken) => spoken,
+        Err(silent) => return silent.end(carrier, &shared).await,
+    };
     // Boxed, because it is over before most of a connection's life begins.
     if spoken == Some(Spoken::Forward) && !Box::pin(greet::greet(&mut carrier, &peer, &shared)).await {
         return;

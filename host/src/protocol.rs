@@ -24,7 +24,7 @@ pub mod syslog;
 mod text;
 mod time;
 
-pub use detect::{Spoken, detect};
+pub use detect::{Spoken, detect, detect_beside};
 pub use raws::Raws;
 
 /// One message, borrowed from the bytes it came in.

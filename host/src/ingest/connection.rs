@@ -204,12 +204,6 @@ impl Reader<'_> {
         End::Broken
     }
 
-    /// How long the client may send nothing: a line that is begun must go on.
-    fn patience(&self, begun: usize) -> Option<Duration> {
-        let line = (begun > 0).then_some(Duration::from_secs(limits::LINE_SECONDS));
-        line.into_iter().chain(self.shared.settings.idle_timeout).min()
-    }
-
     /// Waits for bytes. A stopping mag waits only for those that have arrived.
     async fn wait(&mut self) -> Option<End> {
         if self.stop_at.is_none() {
@@ -220,7 +214,7 @@ impl Reader<'_> {
                 return Some(end);
             }
             let held = self.hold(buffer);
-            let patience = self.patience(buffer);
+            let patience = self.shared.settings.silence(buffer > 0);
             tokio::select! {
                 readable = self.stream.readable() => return readable.is_err().then_some(End::Broken),
                 () = Held::evicted(held.as_ref()) => return Some(self.cut_off()),

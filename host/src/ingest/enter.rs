@@ -2,23 +2,24 @@
 //!
 //! Whoever is turned away here is told in the protocol that it seems to speak, and nothing of it is ever counted.
 
+use std::future::pending;
 use std::io;
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::addresses::Counted;
 use super::carrier::Carrier;
 use super::listener::Accepted;
-use super::{Shared, proxy};
+use super::{Shared, connection, proxy};
 use crate::config::Protocol;
 use crate::limits;
-use crate::protocol::{Spoken, detect};
+use crate::protocol::{Spoken, detect, detect_beside};
 
 /// What a unix socket's peer is called: it has no address.
 pub(super) const UNIX_PEER: &str = "unix";
@@ -104,49 +105,82 @@ pub(super) async fn refuse_tls(mut carrier: Carrier, peer: &str, shared: &Shared
     }
 }
 
+/// A client that sent nothing for as long as it may, or too little to tell what it speaks.
+pub(super) struct Silent {
+    is_begun: bool,
+}
+
+impl Silent {
+    /// Ends its connection in order: nothing of it is left to commit.
+    pub(super) async fn end(self, mut carrier: Carrier, shared: &Shared) {
+        shared.counters.partial.fetch_add(u64::from(self.is_begun), Ordering::Relaxed);
+        if let Some(socket) = carrier.tcp() {
+            super::end_in_order(&socket);
+        }
+        if timeout(connection::patience(shared), carrier.shutdown()).await.is_err() {
+            tracing::debug!("a client does not take the end of its connection");
+        }
+    }
+}
+
 /// Finds out what a connection speaks, by its first bytes unless the port's rule says it; `None` when it ended or mag
 /// stops before that shows.
-pub(super) async fn spoken(carrier: &mut Carrier, protocol: Protocol, stop: &CancellationToken) -> Option<Spoken> {
+pub(super) async fn spoken(carrier: &mut Carrier, shared: &Shared) -> Result<Option<Spoken>, Silent> {
+    let protocol = shared.listener.protocol;
     let named = match protocol {
         Protocol::Classic => Some(Spoken::Classic),
         Protocol::Ndjson => Some(Spoken::Ndjson),
         Protocol::Gelf => Some(Spoken::Gelf),
         Protocol::Syslog => Some(Spoken::Syslog),
         Protocol::Relp => Some(Spoken::Relp),
+        // mag speaks first, and knows a client that does not answer in time.
+        Protocol::Forward if shared.listener.door.is_guarded() => return Ok(Some(Spoken::Forward)),
         Protocol::Forward => Some(Spoken::Forward),
         // There are two of it.
         Protocol::Http | Protocol::Auto => None,
     };
-    if named.is_some() {
-        return named;
-    }
-    let detected = first_bytes(carrier, stop).await;
-    match (protocol, detected) {
-        (Protocol::Http, Some(Spoken::Http2 | Spoken::Tls)) => detected,
+    let told = first_bytes(carrier, named, shared).await?;
+    Ok(match (protocol, told) {
+        (Protocol::Http, Some(Spoken::Http2 | Spoken::Tls)) => told,
         (Protocol::Http, Some(_)) => Some(Spoken::Http),
-        _ => detected,
-    }
+        _ => told.or(named),
+    })
 }
 
-async fn first_bytes(carrier: &mut Carrier, stop: &CancellationToken) -> Option<Spoken> {
+async fn first_bytes(carrier: &mut Carrier, named: Option<Spoken>, shared: &Shared) -> Result<Option<Spoken>, Silent> {
     let mut first = [0; limits::DETECT_BYTES];
     let mut filled = 0;
     let mut spoken = None;
+    let limit = |is_begun| shared.settings.silence(is_begun).map(|most| shared.clock.instant() + most);
+    let mut until = limit(false);
     while spoken.is_none()
         && let Some(space) = first.get_mut(filled..)
     {
         let read = tokio::select! {
             biased;
             read = carrier.read(space) => read,
-            () = stop.cancelled() => break,
+            () = shared.stop.cancelled() => break,
+            () = over(until) => return Err(Silent { is_begun: filled > 0 }),
         };
         // An end or a fault shows again to whoever reads on.
         let Some(count) = read.ok().filter(|count| *count > 0) else { break };
+        if filled == 0 {
+            // For all that it takes to tell, however that trickles in.
+            until = limit(true);
+        }
         filled += count;
-        spoken = detect(first.get(..filled).unwrap_or_default());
+        let first = first.get(..filled).unwrap_or_default();
+        spoken = named.map_or_else(|| detect(first), |named| detect_beside(named, first));
     }
     carrier.unread(first.get(..filled).unwrap_or_default());
-    spoken
+    Ok(spoken)
+}
+
+async fn over(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
 }
 
 /// Small replies leave at once, and a peer that is gone is found; a system that can do neither still serves.

@@ -66,6 +66,16 @@ pub fn detect(input: &[u8]) -> Option<Spoken> {
     }
 }
 
+/// The same at a port that only `named` is spoken at: that, unless it is TLS, which begins as nothing else does.
+#[must_use]
+pub fn detect_beside(named: Spoken, input: &[u8]) -> Option<Spoken> {
+    match input {
+        [] | [0x16] => None,
+        [0x16, 0x03, ..] => Some(Spoken::Tls),
+        _ => Some(named),
+    }
+}
+
 /// What a JSON object at the front of `input` is, of which the first `scanned` bytes hold neither LF nor NUL; `None` while
 /// more bytes are needed to tell. No line of JSON holds a NUL.
 pub(super) fn json(input: &[u8], scanned: usize) -> Option<Spoken> {

@@ -1,6 +1,7 @@
 //! The rules of a port: TLS, tokens, labels, PROXY headers, unix sockets, and how many connections and how long.
 
 use std::fs;
+use std::iter;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,11 +13,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::counts;
-use super::harness::{Mag, cut_off, line, passes, rest, settings, soon, start_as};
+use super::harness::{Mag, cut_off, line, passes, rest, settings, soon, start_as, trickle};
 use crate::config::{Certificate, Protocol, SecretValue};
 use crate::file::tests::{Held, pipe};
 use crate::ingest::{Addresses, Bound, Certificates, Door, Listener, Settings};
@@ -76,9 +78,9 @@ async fn every_protocol_runs_inside_tls_and_the_end_means_committed_there_too() 
 }
 
 #[tokio::test]
-async fn plain_bytes_to_a_port_with_tls_are_told_so_and_tls_to_a_plain_port_too() {
+async fn plain_bytes_to_a_port_with_tls_are_told_so() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = certificate(folder.path());
+    certificate(folder.path());
     let tls = Certificates::load(&tls_config(folder.path())).unwrap();
     let mag = start_as(settings(), |listener| listener.tls = Some(tls)).await;
     assert_eq!(mag.exchange("STRING\na\n").await, "this port speaks TLS\n");
@@ -87,11 +89,34 @@ async fn plain_bytes_to_a_port_with_tls_are_told_so_and_tls_to_a_plain_port_too(
     let length: usize = told.split("Content-Length: ").nth(1).unwrap().lines().next().unwrap().parse().unwrap();
     assert_eq!(told.split_once("\r\n\r\n").unwrap().1.len(), length);
 
-    let plain = start_as(settings(), |_| {}).await;
-    let error = tls_connect(&plain, &authority, None).await.expect_err("no TLS here");
-    assert!(error.to_string().contains("UnexpectedMessage"), "{error}");
-    assert_eq!((mag.engine.total(), plain.engine.total()), (0, 0));
-    assert_eq!((mag.counted(|c| &c.refused_connections), plain.counted(|c| &c.refused_connections)), (2, 1));
+    let mut counted = 2;
+    for said in [&b"{\"ack\":true}\n"[..], b"<13>a\n", b"1 open 0\n", b"\x92\xa3app", b"\0"] {
+        assert_eq!(mag.exchange(said).await, "this port speaks TLS\n", "{}", said.escape_ascii());
+        counted += 1;
+        assert_eq!(mag.counted(|c| &c.refused_connections), counted, "{}", said.escape_ascii());
+    }
+    assert_eq!(mag.engine.total(), 0);
+}
+
+#[tokio::test]
+async fn tls_to_a_plain_port_is_told_so_whatever_is_spoken_there() {
+    let authority = certificate(tempfile::tempdir().unwrap().path());
+    for protocol in [
+        Protocol::Auto,
+        Protocol::Classic,
+        Protocol::Ndjson,
+        Protocol::Gelf,
+        Protocol::Syslog,
+        Protocol::Relp,
+        Protocol::Forward,
+        Protocol::Http,
+    ] {
+        let plain = start_as(settings(), |listener| listener.protocol = protocol).await;
+        let error = soon(tls_connect(&plain, &authority, None)).await.expect_err("no TLS here");
+        assert!(error.to_string().contains("UnexpectedMessage"), "{protocol:?}: {error}");
+        let counted = (plain.counted(|c| &c.refused_connections), plain.counted(|c| &c.partial));
+        assert_eq!((plain.engine.total(), counted), (0, (1, 0)), "{protocol:?}");
+    }
 }
 
 #[tokio::test]
@@ -122,7 +147,7 @@ async fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
     let config = tls_config(folder.path());
     certificate(folder.path());
     let certificates = Certificates::load(&config).unwrap();
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
     let used = async |at| Arc::as_ptr(certificates.acceptor(at).await.config());
     let first = used(now).await;
@@ -142,9 +167,9 @@ async fn a_changed_certificate_is_used_and_a_broken_one_is_not() {
 #[tokio::test]
 async fn handshakes_go_on_while_the_certificates_files_do_not_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let authority = certificate(folder.path());
+    certificate(folder.path());
     let certificates = Certificates::load(&tls_config(folder.path())).unwrap();
-    let now = tokio::time::Instant::now();
+    let now = Instant::now();
     let later = |seconds| now + Duration::from_secs(seconds);
     let key = folder.path().join("key.pem");
     let held = Held::new(&key);
@@ -154,14 +179,32 @@ async fn handshakes_go_on_while_the_certificates_files_do_not_answer() {
         assert_eq!(Arc::as_ptr(soon(certificates.acceptor(later(seconds))).await.config()), first);
     }
     drop(held);
-    // A pipe in the place of the key is no key.
+}
+
+#[tokio::test]
+async fn a_pipe_in_the_place_of_a_key_holds_up_no_handshake_and_none_of_the_looks_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = certificate(folder.path());
+    let certificates = Certificates::load(&tls_config(folder.path())).unwrap();
+    let mag = start_as(settings(), |listener| listener.tls = Some(certificates)).await;
+    let key = folder.path().join("key.pem");
     fs::remove_file(&key).unwrap();
     pipe(&key);
-    let mag = start_as(settings(), |listener| listener.tls = Some(certificates)).await;
+    // Else the last look would not be long enough ago.
+    passes(Duration::from_millis(limits::CERTIFICATE_LOOK_MILLIS)).await;
     let mut client = soon(tls_connect(&mag, &authority, None)).await.unwrap();
     client.write_all(b"STRING\na\n").await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(rest(&mut client).await, "");
+    fs::remove_file(&key).unwrap();
+    let authority = certificate(folder.path());
+    // A look that takes long on a busy machine counts from the handshake after it.
+    let changed = async {
+        while tls_connect(&mag, &authority, None).await.is_err() {
+            passes(Duration::from_millis(limits::CERTIFICATE_LOOK_MILLIS)).await;
+        }
+    };
+    soon(changed).await;
 }
 
 #[tokio::test]
@@ -265,6 +308,27 @@ async fn a_connection_that_sends_nothing_for_too_long_ends_in_order() {
     client.write_all(b"STRING\na\n").await.unwrap();
     assert_eq!(rest(&mut client).await, "", "what it sent is committed");
     assert_eq!(mag.engine.total(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_never_sends_anything_ends_in_order_too() {
+    for protocol in [Protocol::Auto, Protocol::Syslog, Protocol::Http] {
+        let impatient = Settings { idle_timeout: Some(Duration::from_millis(200)), ..settings() };
+        let mag = start_as(impatient, |listener| listener.protocol = protocol).await;
+        let mut client = mag.connect().await;
+        assert_eq!(rest(&mut client).await, "", "{protocol:?}");
+        assert_eq!((mag.counted(|c| &c.partial), mag.counted(|c| &c.refused_connections)), (0, 0), "{protocol:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_sends_too_little_to_tell_what_it_speaks_is_not_waited_for() {
+    let mag = start_as(settings(), |_| {}).await;
+    let started = Instant::now();
+    let told = trickle(mag.connect().await, iter::repeat(&b" "[..])).await;
+    assert_eq!((told, mag.engine.total(), mag.counted(|c| &c.partial)), (Vec::new(), 0, 1));
+    let seconds = started.elapsed().as_secs();
+    assert!((limits::LINE_SECONDS..60).contains(&seconds), "after {seconds} s");
 }
 
 #[tokio::test]
