@@ -184,3 +184,59 @@ fn released_contracts_have_not_changed_and_each_has_plugins_that_are_kept() {
         folders.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
     assert_eq!(versions.len(), CONTRACTS.len(), "each contract in plugin-sdk/wit stands in this table: {versions:?}");
 }
+
+/// Where the tests are that promises name.
+const PLACES_OF_TESTS: [&str; 3] = ["host/src", "tests/black_box", "tests"];
+
+/// Whether a name in the table of promises is one of the tree: a file or folder, a module, a function. One that ends with
+/// `…` is the beginning of a function's.
+fn is_there(name: &str, code: &str) -> bool {
+    if name.contains('/') {
+        return root().join(name).exists();
+    }
+    if let Some(begin) = name.strip_suffix('…') {
+        return code.contains(&format!("fn {begin}"));
+    }
+    let (within, last) = name.rsplit_once("::").unwrap_or(("", name));
+    let of = |module: &str| format!("{}.rs", module.replace("::", "/"));
+    let holder = fs::read_to_string(root().join("host/src").join(of(within))).unwrap_or_default();
+    PLACES_OF_TESTS.iter().any(|place| root().join(place).join(of(name)).is_file())
+        || [format!("mod {last} {{"), format!("fn {last}(")].iter().any(|part| holder.contains(part))
+        || within.is_empty() && code.contains(&format!("fn {name}("))
+}
+
+/// `a::{b, c}` is two names.
+fn names(said: &str) -> Vec<String> {
+    let Some((within, inner)) = said.split_once('{') else { return vec![said.to_owned()] };
+    inner.trim_end_matches('}').split(", ").map(|name| format!("{within}{name}")).collect()
+}
+
+#[test]
+fn every_promise_stands_once_and_the_tests_that_it_names_are_there() {
+    let page = fs::read_to_string(root().join("tests/RELIABILITY.md")).expect("the page reads");
+    let folders = ["host", "plugin-sdk/src", "plugins", "testkit/src", "tests"];
+    let code: String = folders.into_iter().flat_map(sources).map(|(_, text)| text).collect();
+    let (mut promises, mut wrong) = (Vec::new(), Vec::new());
+    for row in page.lines().filter(|line| line.starts_with("| R") || line.starts_with("| S")) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [promise, _, tests, _] = cells[..] else { panic!("four cells: {row}") };
+        if promises.contains(&promise) {
+            wrong.push(format!("{promise} stands twice"));
+        }
+        promises.push(promise);
+        for said in tests.split('`').skip(1).step_by(2) {
+            // A command has words, of which those that a test reads stand in it.
+            let is_command = said.contains('=') || said.contains(' ') && !said.contains('{');
+            if is_command {
+                let variables = said.split([' ', '=']).filter(|word| word.starts_with("MAG_"));
+                wrong.extend(variables.filter(|name| !code.contains(*name)).map(|name| format!("{promise}: {name}")));
+            } else {
+                wrong.extend(
+                    names(said).iter().filter(|name| !is_there(name, &code)).map(|n| format!("{promise}: {n}")),
+                );
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+    assert!(promises.len() > 30, "{promises:?}");
+}
