@@ -2,8 +2,10 @@
 //!
 //! Limits and errors are those of `https://developer.rocket.chat/apidocs` (Post Message, Update Message; an error is
 //! `{success: false, error, errorType}`) and of the server's rate limiter (429 with `x-ratelimit-reset`, Unix time in
-//! milliseconds). A message has at most 5,000 characters unless the server is set otherwise. All text of a message stands
-//! in code; since older servers look for mentions there too, `@` is shown as `＠`.
+//! milliseconds). A message has at most 5,000 UTF-16 units unless the server is set otherwise
+//! (`apps/meteor/app/api/server/v1/chat.ts`). All text of a message stands in code; since older servers look for mentions
+//! there too, `@` is shown as `＠`. Previews are switched off where the server knows how (`parseUrls` was missing from
+//! `packages/rest-typings/src/v1/chat.ts` of 7.4, which refuses what it does not know: pull request 36265 of the server).
 
 #![forbid(unsafe_code)]
 
@@ -78,8 +80,7 @@ impl Sender for RocketChat {
                 let (id, room) = id.split_once(SEPARATOR).unwrap_or((id, ""));
                 let answer =
                     ask(call, "chat.update", &json!({ "roomId": room, "msgId": id, "text": text, "previewUrls": [] }))?;
-                let gone = ["No message found", "error-message-editing-blocked", "error-action-not-allowed"];
-                if gone.iter().any(|gone| said(&answer).contains(gone)) {
+                if GONE.iter().any(|gone| said(&answer).contains(gone)) {
                     return Ok(false);
                 }
                 check(&answer, call.now_ms).map(|()| true)
@@ -95,7 +96,28 @@ impl Sender for RocketChat {
     }
 }
 
+/// What Rocket.Chat says of a message that cannot be changed (any more).
+const GONE: [&str; 4] = [
+    "No message found",
+    "The room id provided does not match",
+    "error-message-editing-blocked",
+    "error-action-not-allowed",
+];
+
+/// Asks once more without the switch for previews where the server does not know it: nothing was posted then.
 fn ask(call: &Call<'_, Config>, method: &str, body: &Value) -> Result<Response, Failure> {
+    let answer = ask_once(call, method, body)?;
+    if answer.status != 400 || !said(&answer).contains("must NOT have additional properties") {
+        return Ok(answer);
+    }
+    let mut plain = body.clone();
+    if let Some(fields) = plain.as_object_mut() {
+        fields.retain(|name, _| name != "parseUrls" && name != "previewUrls");
+    }
+    ask_once(call, method, &plain)
+}
+
+fn ask_once(call: &Call<'_, Config>, method: &str, body: &Value) -> Result<Response, Failure> {
     let token = call
         .secrets
         .get("token")
@@ -111,12 +133,14 @@ fn said(answer: &Response) -> String {
 }
 
 /// What Rocket.Chat answers 400 to: a room that is not there, or that is not open to this user.
-const OF_THE_ROOM: [&str; 6] = [
+const OF_THE_ROOM: [&str; 8] = [
     "error-invalid-channel",
     "error-invalid-room",
     "invalid-channel",
     "error-not-allowed",
     "error-room-archived",
+    "room_is_blocked",
+    "You_have_been_muted",
     "You are not allowed to send messages in this room",
 ];
 

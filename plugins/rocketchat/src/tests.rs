@@ -47,6 +47,28 @@ fn a_living_message_is_updated_and_posted_anew_when_it_is_gone() {
     let gone = answer(400, &refusal("No message found with the id of \"jC9ch\".", ""));
     let http = FakeHttp::new([Ok(gone), Ok(answer(200, POSTED))]);
     assert!(!send(&http, &updating(RECEIPT)).unwrap().updated_in_place);
+    let moved = answer(400, &refusal("The room id provided does not match where the message is from.", ""));
+    let http = FakeHttp::new([Ok(moved), Ok(answer(200, POSTED))]);
+    assert!(!send(&http, &updating(RECEIPT)).unwrap().updated_in_place);
+}
+
+/// Rocket.Chat 7.4 knows no `parseUrls`, and since then what is not known is refused.
+#[test]
+fn a_server_that_knows_no_switch_for_previews_is_asked_without_it() {
+    let said = "must NOT have additional properties\n must match exactly one schema in oneOf [invalid-params]";
+    let unknown = || Ok(answer(400, &refusal(said, "invalid-params")));
+    let http = FakeHttp::new([unknown(), Ok(answer(200, POSTED))]);
+    assert_eq!(send(&http, &notification(vec![group("a", 1)])).unwrap().receipt.as_deref(), Some(RECEIPT));
+    let [_, second] = http.requests().try_into().unwrap();
+    assert_eq!(json(&second), json!({ "channel": "#ops", "text": "Message `\"a\"` was repeated *1* time(s)." }));
+
+    let http = FakeHttp::new([unknown(), Ok(answer(200, POSTED))]);
+    assert!(send(&http, &updating(RECEIPT)).unwrap().updated_in_place);
+    let body = json(&http.requests()[1]);
+    assert_eq!((&body["msgId"], &body["previewUrls"]), (&json!("jC9ch"), &Value::Null));
+
+    let http = FakeHttp::new([unknown(), unknown()]);
+    assert_eq!(send(&http, &notification(vec![group("a", 1)])).unwrap_err().kind, FailureKind::Permanent);
 }
 
 #[test]
@@ -58,6 +80,8 @@ fn each_answer_means_what_rocket_chat_documents() {
             FailureKind::Misconfigured,
         ),
         (400, refusal("[invalid-channel]", "invalid-channel"), FailureKind::Misconfigured),
+        (400, refusal("You_have_been_muted", ""), FailureKind::Misconfigured),
+        (400, refusal("room_is_blocked", ""), FailureKind::Misconfigured),
         (400, refusal("Body param text is wrong", "error-invalid-params"), FailureKind::Permanent),
         (500, String::new(), FailureKind::Retry),
     ] {
