@@ -1,9 +1,10 @@
 //! Tells notifications in a Mattermost channel: as a bot, or through an incoming webhook.
 //!
-//! Limits and errors are those of `https://developers.mattermost.com/api-documentation/` (Create a post, Patch a post; an
-//! error is `{id, message, status_code}`; 429 with `X-Ratelimit-Reset` in seconds) and
-//! `https://developers.mattermost.com/integrate/webhooks/incoming/` (answered with `ok`). A post has at most 16,383
-//! characters. All text of a message stands in code, in which Mattermost looks for no mention and no link.
+//! Limits and errors are those of `https://developers.mattermost.com/api-documentation/` (Create a post, Patch a post, errors,
+//! rate limiting: `api/v4/source/introduction.yaml`; an error is `{id, message, status_code}`; 429 with `X-Ratelimit-Reset`,
+//! shown once as seconds and once as Unix time, on every answer) and
+//! `https://developers.mattermost.com/integrate/webhooks/incoming/` (answered with `ok`); what each `id` means is in
+//! `server/channels/app/{post,webhook}.go`. A post has at most 16,383 characters. All text of a message stands in code, in which Mattermost looks for no mention and no link.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +13,8 @@ use mag_plugin_sdk::http::{Request, Response, Said, encode, word};
 use mag_plugin_sdk::layout::{self, CHAT, Limit};
 use mag_plugin_sdk::receipt::post_or_change;
 use mag_plugin_sdk::{
-    About, Call, ConfigError, Delivered, Egress, Failure, Markup, Notification, Secrets, Sender, delivered, failure,
+    About, Call, ConfigError, Delivered, Egress, Failure, FailureKind, Markup, Notification, Secrets, Sender,
+    delivered, failure,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -89,7 +91,9 @@ impl Sender for Mattermost {
                 let answer =
                     ask(Request::new("PUT", format!("{base}/{}/patch", encode(id))).json(&json!({ "message": text })))?;
                 // A post that was deleted, or that mag may not edit any more.
-                if matches!(answer.status, 403 | 404) && said_id(&answer).contains("post") {
+                let id = said_id(&answer);
+                let of_the_post = matches!(answer.status, 403 | 404) && id.contains("post");
+                if of_the_post || (answer.status == 400 && id.starts_with("api.post.update_post.")) {
                     return Ok(false);
                 }
                 check(&answer, call.now_ms).map(|()| true)
@@ -108,9 +112,27 @@ fn said_id(answer: &Response) -> String {
     word(&answer.json().unwrap_or_default(), "/id")
 }
 
+/// What Mattermost answers 400 or 501 to, though no other message would fare better: a channel that is archived, a webhook
+/// that was deleted, webhooks that are switched off.
+const OF_THE_PLACE: [&str; 3] = [
+    "api.post.create_post.can_not_post_to_deleted.error",
+    "web.incoming_webhook.invalid.app_error",
+    "web.incoming_webhook.disabled.app_error",
+];
+/// Anything from here on is Unix time.
+const UNIX_TIME_S: u64 = 500_000_000;
+
 fn check(answer: &Response, now_ms: u64) -> Result<(), Failure> {
-    let reset = answer.header_value("x-ratelimit-reset").and_then(|seconds| seconds.trim().parse().ok());
-    answer.check_with(now_ms, "mattermost", |body| Said { after_s: reset, ..Said::read(body, "/id", "/message") })
+    let reset = answer.header_value("x-ratelimit-reset").filter(|_| answer.status == 429);
+    let reset = reset.and_then(|seconds| seconds.trim().parse::<u64>().ok()).map(|seconds| {
+        let seconds = if seconds >= UNIX_TIME_S { seconds.saturating_sub(now_ms / 1_000) } else { seconds };
+        u32::try_from(seconds).map_or(f64::MAX, f64::from)
+    });
+    answer.check_with(now_ms, "mattermost", |body| {
+        let said = Said::read(body, "/id", "/message");
+        let place = OF_THE_PLACE.contains(&said.code.as_str());
+        Said { after_s: reset, kind: place.then_some(FailureKind::Misconfigured), ..said }
+    })
 }
 
 mag_plugin_sdk::export!(Mattermost);

@@ -43,7 +43,7 @@ fn a_bot_posts_and_edits() {
 #[test]
 fn a_post_that_is_gone_is_posted_anew() {
     for (status, id) in
-        [(404, "app.post.get.app_error"), (403, "api.post.update_post.permissions_time_limit.app_error")]
+        [(404, "app.post.get.app_error"), (400, "api.post.update_post.permissions_time_limit.app_error")]
     {
         let http = FakeHttp::new([Ok(answer(status, &error(id, status))), Ok(answer(201, POST))]);
         assert!(!send(BOT, &http, &updating(RECEIPT)).unwrap().updated_in_place);
@@ -67,6 +67,7 @@ fn each_answer_means_what_mattermost_documents() {
     for (status, id, kind) in [
         (401, "api.context.session_expired.app_error", FailureKind::Misconfigured),
         (403, "api.context.permissions.app_error", FailureKind::Misconfigured),
+        (400, "api.post.create_post.can_not_post_to_deleted.error", FailureKind::Misconfigured),
         (400, "api.context.invalid_body_param.app_error", FailureKind::Permanent),
         (500, "app.post.save.app_error", FailureKind::Retry),
     ] {
@@ -74,10 +75,30 @@ fn each_answer_means_what_mattermost_documents() {
             .unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (kind, id));
     }
-    let headers = vec![("X-Ratelimit-Reset".to_owned(), "3".to_owned())];
-    let limited = Response { headers, ..answer(429, "limit exceeded") };
-    let failure = send(BOT, &FakeHttp::new([Ok(limited)]), &notification(vec![group("a", 1)])).unwrap_err();
-    assert_eq!((failure.kind, failure.after_ms), (FailureKind::RateLimited, Some(3_000)));
+    // The documentation shows seconds and, in its other example, Unix time. Every answer has the header.
+    let unix = (NOW / 1_000 + 7).to_string();
+    for (status, reset, kind, after_ms) in [
+        (429, "3", FailureKind::RateLimited, Some(3_000)),
+        (429, unix.as_str(), FailureKind::RateLimited, Some(7_000)),
+        (503, "1", FailureKind::Retry, None),
+    ] {
+        let headers = vec![("X-Ratelimit-Reset".to_owned(), reset.to_owned())];
+        let limited = Response { headers, ..answer(status, "limit exceeded") };
+        let failure = send(BOT, &FakeHttp::new([Ok(limited)]), &notification(vec![group("a", 1)])).unwrap_err();
+        assert_eq!((failure.kind, failure.after_ms), (kind, after_ms), "{status} {reset}");
+    }
+}
+
+#[test]
+fn a_webhook_that_was_deleted_or_is_switched_off_needs_a_person() {
+    for (status, id) in [
+        (400, "web.incoming_webhook.invalid.app_error"),
+        (501, "web.incoming_webhook.disabled.app_error"),
+        (403, "web.incoming_webhook.permissions.app_error"),
+    ] {
+        let http = FakeHttp::answering(status, &error(id, status));
+        assert_eq!(send(WEBHOOK, &http, &updating(RECEIPT)).unwrap_err().kind, FailureKind::Misconfigured, "{id}");
+    }
 }
 
 #[test]
