@@ -1,8 +1,9 @@
 //! Tells notifications in a Zulip channel, or to people directly, as a bot.
 //!
 //! Limits and errors are those of `https://zulip.com/api/` (Send a message, Edit a message: 10,000 characters, a topic of
-//! 60; errors are `{result, msg, code}`; 429 with `retry-after` in seconds, 200 requests a minute). All text of a message
-//! stands in code, in which Zulip looks for no mention, link or emoji.
+//! 60; Error handling: `{result, msg, code}`, of which only `code` is the same in every language; 429 with `retry-after` in
+//! seconds, 200 requests a minute). All text of a message stands in code, in which Zulip looks for no mention, link or
+//! emoji.
 
 #![forbid(unsafe_code)]
 
@@ -88,8 +89,9 @@ impl Sender for Zulip {
             to,
             |id| {
                 let answer = ask(call, "PATCH", &format!("messages/{}", encode(id)), &[("content", &text)])?;
-                let said = word(&answer.json().unwrap_or_default(), "/msg");
-                if GONE.iter().any(|gone| said.contains(gone)) {
+                // A message that is gone, too old or not the bot's: the sentence that says so is in the bot's language. What
+                // is wrong with the text itself is said again when it is sent anew.
+                if answer.status == 400 && word(&answer.json().unwrap_or_default(), "/code") == "BAD_REQUEST" {
                     return Ok(false);
                 }
                 check(&answer, call.now_ms).map(|()| true)
@@ -108,10 +110,6 @@ impl Sender for Zulip {
     }
 }
 
-/// What Zulip says of a message that cannot be changed (any more).
-const GONE: [&str; 4] =
-    ["Invalid message", "time limit for editing", "permission to edit this message", "message editing"];
-
 fn ask(call: &Call<'_, Config>, method: &str, path: &str, fields: &[(&str, &str)]) -> Result<Response, Failure> {
     let url = format!("{}/api/v1/{path}", call.config.url.trim_end_matches('/'));
     Ok(call.http.send(&Request::new(method, url).basic(&call.config.email, "api_key").form(fields))?)
@@ -120,10 +118,10 @@ fn ask(call: &Call<'_, Config>, method: &str, path: &str, fields: &[(&str, &str)
 fn check(answer: &Response, now_ms: u64) -> Result<(), Failure> {
     answer.check_with(now_ms, "zulip", |body| {
         let said = Said::read(body, "/code", "/msg");
-        // Zulip answers 400 to a channel that is not there or not open to the bot.
+        // Zulip answers 400 to a channel or a person that is not there or not open to the bot.
         let place = ["STREAM_DOES_NOT_EXIST", "CHANNEL_DOES_NOT_EXIST", "STREAM_NOT_FOUND"]
             .contains(&said.code.as_str())
-            || said.text.contains("Not authorized to send");
+            || ["Not authorized to send", "Invalid email"].iter().any(|said_of| said.text.contains(said_of));
         let after_s = body.get("retry-after").and_then(Value::as_f64);
         Said { after_s, kind: place.then_some(FailureKind::Misconfigured), ..said }
     })

@@ -53,7 +53,9 @@ fn a_living_message_is_edited_and_sent_anew_when_it_cannot_be() {
     assert!(send(&http, &updating(RECEIPT)).unwrap().updated_in_place);
     let [request] = http.requests().try_into().unwrap();
     assert_eq!((request.method.as_str(), request.url.as_str()), ("PATCH", "https://zulip.example/api/v1/messages/42"));
-    for said in ["Invalid message(s)", "The time limit for editing this message has passed"] {
+    // The sentences are in the bot's language.
+    for said in ["Invalid message(s)", "The time limit for editing this message has passed", "Ungültige Nachricht(en)"]
+    {
         let http = FakeHttp::new([Ok(answer(400, &refusal("BAD_REQUEST", said))), Ok(answer(200, SENT))]);
         assert!(!send(&http, &updating(RECEIPT)).unwrap().updated_in_place, "{said}");
     }
@@ -66,6 +68,7 @@ fn each_answer_means_what_zulip_documents() {
         (429, limited.to_owned(), FailureKind::RateLimited, Some(28_706)),
         (401, refusal("UNAUTHORIZED", "Invalid API key"), FailureKind::Misconfigured, None),
         (400, refusal("STREAM_DOES_NOT_EXIST", "Channel 'ops' does not exist"), FailureKind::Misconfigured, None),
+        (400, refusal("BAD_REQUEST", "Invalid email 'ann@zulip.example'"), FailureKind::Misconfigured, None),
         (400, refusal("BAD_REQUEST", "Message must not be empty"), FailureKind::Permanent, None),
         (500, String::new(), FailureKind::Retry, None),
     ] {
