@@ -1,8 +1,10 @@
 //! Tells notifications through ntfy, on phones and desktops.
 //!
 //! Limits and errors are those of `https://docs.ntfy.sh/publish/` (Publish as JSON; a message of 4,096 bytes, longer ones
-//! become attachments; a title of 1 KiB; three action buttons) and `…/config/#rate-limiting`. A message is brought up to
-//! date by its id as `sequence_id` (ntfy 2.16 or later; an older server tells it anew). ntfy reads no markup here.
+//! become attachments; a title of 1 KiB; three action buttons), of `…/config/#rate-limiting` and of the server itself
+//! (`server/errors.go`; `server/server.go` reads a body of JSON up to twice a message's length, escapes counted). A message
+//! is brought up to date by its id as `sequence_id` (ntfy 2.16 or later; an older server tells it anew). ntfy reads no
+//! markup here.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +12,9 @@ use mag_plugin_sdk::config::Checks;
 use mag_plugin_sdk::http::{Request, Said, word};
 use mag_plugin_sdk::layout::{self, Limit, PLAIN, Style, Tone};
 use mag_plugin_sdk::receipt::post_or_change;
-use mag_plugin_sdk::{About, Call, ConfigError, Delivered, Egress, Failure, Notification, Secrets, Sender, set};
+use mag_plugin_sdk::{
+    About, Call, ConfigError, Delivered, Egress, Failure, FailureKind, Notification, Secrets, Sender, set,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -30,10 +34,12 @@ pub struct Config {
     pub url: Option<String>,
 }
 
-/// Of one message; a longer one would become a file.
-const TEXT: Limit = Limit::Bytes(4_096);
+/// Of one message: a longer one would become a file. Measured as JSON, so that the body has room for the rest.
+const TEXT: Limit = Limit::Json(4_096);
 /// Of a title: ntfy takes 1 KiB, a phone shows a line or two.
 const TITLE: Limit = Limit::Bytes(250);
+/// Of the whole request, less what a `sequence_id` takes (64 characters and its name).
+const BODY_BYTES: usize = 8_192 - 100;
 /// Links that become buttons; they are in no other place.
 const BUTTONS: usize = 3;
 /// The public server.
@@ -99,10 +105,15 @@ fn message(notification: &Notification, topic: &str) -> Value {
         set(&mut message, "tags", json!([tag]));
     }
     let links = layout::addresses(notification);
-    if let Some((_, url)) = links.first() {
-        let button = |(title, url): &(String, String)| json!({ "action": "view", "label": title, "url": url });
-        set(&mut message, "click", json!(url));
-        set(&mut message, "actions", links.iter().take(BUTTONS).map(button).collect());
+    let button = |(title, url): &(String, String)| json!({ "action": "view", "label": title, "url": url });
+    for shown in 1..=links.len().min(BUTTONS) {
+        let mut more = message.clone();
+        set(&mut more, "click", links.first().map(|(_, url)| json!(url)).into());
+        set(&mut more, "actions", links.iter().take(shown).map(button).collect());
+        if more.to_string().len() > BODY_BYTES {
+            break;
+        }
+        message = more;
     }
     message
 }
@@ -114,7 +125,12 @@ fn publish(call: &Call<'_, Config>, message: &Value) -> Result<String, Failure> 
         request = request.header("authorization", format!("Bearer {token}"));
     }
     let answer = call.http.send(&request)?;
-    answer.check_with(call.now_ms, "ntfy", |body| Said::read(body, "/code", "/error"))?;
+    answer.check_with(call.now_ms, "ntfy", |body| {
+        let said = Said::read(body, "/code", "/error");
+        // The topic is the config's: no message would be taken there.
+        let topic = matches!(said.code.as_str(), "40009" | "40010");
+        Said { kind: topic.then_some(FailureKind::Misconfigured), ..said }
+    })?;
     Ok(word(&answer.json()?, "/id"))
 }
 

@@ -64,7 +64,18 @@ fn each_answer_means_what_ntfy_documents() {
         ),
         (403, r#"{"code":40301,"http":403,"error":"forbidden"}"#, FailureKind::Misconfigured, "40301"),
         (401, r#"{"code":40101,"http":401,"error":"unauthorized"}"#, FailureKind::Misconfigured, "40101"),
-        (400, r#"{"code":40009,"http":400,"error":"invalid request: topic invalid"}"#, FailureKind::Permanent, "40009"),
+        (
+            400,
+            r#"{"code":40010,"http":400,"error":"invalid request: topic name is not allowed"}"#,
+            FailureKind::Misconfigured,
+            "40010",
+        ),
+        (
+            400,
+            r#"{"code":40018,"http":400,"error":"invalid request: actions invalid"}"#,
+            FailureKind::Permanent,
+            "40018",
+        ),
         (500, "", FailureKind::Retry, "500"),
     ] {
         let failure = send(&FakeHttp::answering(status, body), &notification(vec![group("a", 1)])).unwrap_err();
@@ -81,6 +92,30 @@ fn the_largest_digest_fits() {
     let message = body["message"].as_str().unwrap();
     assert!((3_000..=4_096).contains(&message.len()) && message.contains(" more groups, "), "{message}");
     assert!(body["title"].as_str().unwrap().len() <= 250);
+}
+
+/// ntfy reads at most twice the length of a message as JSON, and escapes count.
+#[test]
+fn what_is_full_of_quotes_and_links_fits_into_a_body_of_eight_kibibytes() {
+    let link = |n: u8| Link {
+        rel: "group".into(),
+        title: format!("place {n}"),
+        url: format!("https://mag.example/{n}?{}", "x".repeat(500)),
+    };
+    let quotes = Notification {
+        links: (1..=5).map(link).collect(),
+        title: "\"\\".repeat(200),
+        previous: Some(RECEIPT.to_vec()),
+        ..updating(RECEIPT)
+    };
+    let groups = vec![group(&"\"\\".repeat(3_000), 1)];
+    let http = FakeHttp::answering(200, PUBLISHED);
+    send(&http, &Notification { groups, ..quotes }).unwrap();
+    let [request] = http.requests().try_into().unwrap();
+    assert!((6_000..=8_192).contains(&request.body.len()), "{}", request.body.len());
+    let body = json(&request);
+    assert_eq!((&body["sequence_id"], &body["click"].is_string()), (&json!("hwQ2YpKdmg"), &true));
+    assert!(body["message"].as_str().unwrap().len() > 1_500);
 }
 
 #[test]
