@@ -1,8 +1,9 @@
 //! Tells notifications as SMS, through Twilio: few words, the most important first.
 //!
 //! Limits and errors are those of `https://www.twilio.com/docs/messaging/api/message-resource` (a body of 1,600 characters,
-//! `From` or `MessagingServiceSid`; an error is `{code, message, status}`) and `…/docs/api/errors` (20003 login, 21211 and
-//! 21614 numbers, 21608 trial, 21610 opted out, 20429 too many). Twilio reads no markup.
+//! `From` or `MessagingServiceSid`; an error is `{code, message, status}`) and `…/docs/api/errors` (20003 login, 20005
+//! account, 21211, 21614 and 21635 numbers, 21608 trial, 21610 opted out, 20429 too many requests, 21611 a full queue, 63038
+//! the day's limit; 21617 and 21658 a body that is too long). Twilio reads no markup.
 
 #![forbid(unsafe_code)]
 
@@ -133,10 +134,12 @@ fn sms(call: &Call<'_, Config>, to: &str, text: &str) -> Result<(), Failure> {
     answer.check_with(call.now_ms, "twilio", |body| {
         let said = Said::read(body, "/code", "/message");
         let kind = match said.code.as_str() {
-            "20429" | "14107" => Some(FailureKind::RateLimited),
+            // Too fast, a queue of ten hours, or the day's messages: the same one is taken later.
+            "20429" | "14107" | "21611" | "63038" => Some(FailureKind::RateLimited),
             // A number that does not exist, is no mobile one, is not verified, or has opted out: a person has to see to it.
-            "21211" | "21212" | "21214" | "21217" | "21265" | "21408" | "21606" | "21608" | "21610" | "21611"
-            | "21612" | "21614" | "21659" | "21660" | "21705" => Some(FailureKind::Misconfigured),
+            // Or the account is not active.
+            "20005" | "21211" | "21212" | "21214" | "21217" | "21265" | "21408" | "21606" | "21608" | "21610"
+            | "21612" | "21614" | "21635" | "21659" | "21660" | "21705" => Some(FailureKind::Misconfigured),
             _ => None,
         };
         Said { kind, ..said }

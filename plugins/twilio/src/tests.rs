@@ -76,6 +76,10 @@ fn each_answer_means_what_twilio_documents() {
         (400, 21_211, FailureKind::Misconfigured),
         (400, 21_608, FailureKind::Misconfigured),
         (400, 21_610, FailureKind::Misconfigured),
+        (400, 21_635, FailureKind::Misconfigured),
+        (400, 20_005, FailureKind::Misconfigured),
+        (400, 21_611, FailureKind::RateLimited),
+        (400, 63_038, FailureKind::RateLimited),
         (400, 21_617, FailureKind::Permanent),
     ] {
         let refused = || Ok(answer(status, &refusal(code, status)));
