@@ -11,7 +11,8 @@ use mag_plugin_sdk::config::Checks;
 use mag_plugin_sdk::http::{Request, Said};
 use mag_plugin_sdk::layout::{self, Limit, PLAIN, Style, Tone};
 use mag_plugin_sdk::{
-    About, Call, ConfigError, Delivered, Egress, Failure, Notification, Secrets, Sender, delivered, failure,
+    About, Call, ConfigError, Delivered, Egress, Failure, FailureKind, Notification, Secrets, Sender, delivered,
+    failure,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,10 +61,18 @@ impl Sender for Teams {
         let url = call.secrets.address(call.config.url.as_deref());
         let url = url.ok_or_else(|| failure::misconfigured("no-url", "the workflow's address is missing"))?;
         let answer = call.http.send(&Request::post(url).json(&message(notification)))?;
-        answer.check_with(call.now_ms, "teams", |body| Said::read(body, "/error/code", "/error/message"))?;
+        answer.check_with(call.now_ms, "teams", |body| {
+            let said = Said::read(body, "/error/code", "/error/message");
+            let workflow = OF_THE_WORKFLOW.contains(&said.code.as_str());
+            Said { kind: workflow.then_some(FailureKind::Misconfigured), ..said }
+        })?;
         Ok(delivered())
     }
 }
+
+/// What Power Automate answers 400 to, though no other message would fare better: a workflow that is switched off or
+/// deleted, and one that wants something else than a message with a card.
+const OF_THE_WORKFLOW: [&str; 2] = ["WorkflowTriggerIsNotEnabled", "TriggerInputSchemaMismatch"];
 
 fn message(notification: &Notification) -> Value {
     let colour = match layout::tone(notification) {

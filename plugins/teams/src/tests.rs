@@ -80,9 +80,15 @@ fn each_answer_means_what_teams_documents() {
         ),
         (
             400,
-            r#"{"error":{"code":"TriggerInputSchemaMismatch","message":"The input body does not match."}}"#,
-            FailureKind::Permanent,
+            r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"… with state 'Disabled': trigger is not enabled."}}"#,
+            FailureKind::Misconfigured,
         ),
+        (
+            400,
+            r#"{"error":{"code":"TriggerInputSchemaMismatch","message":"The input body does not match."}}"#,
+            FailureKind::Misconfigured,
+        ),
+        (400, r#"{"error":{"code":"InvalidRequestContent","message":"No."}}"#, FailureKind::Permanent),
         (502, "", FailureKind::Retry),
     ] {
         let failure = send(&FakeHttp::answering(status, body), &notification(vec![group("a", 1)])).unwrap_err();
