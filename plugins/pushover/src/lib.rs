@@ -2,7 +2,7 @@
 //!
 //! Limits and errors are those of `https://pushover.net/api`: a message of 1,024 characters, a title of 250, a link of 512;
 //! priority 2 is repeated until somebody acknowledges it and needs `retry` and `expire`; 4xx with `status: 0` and `errors`
-//! will never be taken, 429 is the month's quota. Token and user stand in the body, where mag puts them in only if the
+//! will never be taken, 429 is the month's quota (`X-Limit-App-Remaining`, `X-Limit-App-Reset` in Unix time). Token and user stand in the body, where mag puts them in only if the
 //! operator says so: `in = ["body"]`. Pushover reads no markup here.
 
 #![forbid(unsafe_code)]
@@ -105,13 +105,20 @@ impl Sender for Pushover {
 }
 
 fn check(answer: &Response, now_ms: u64) -> Result<(), Failure> {
+    // With nothing left the reset may be weeks away: mag asks as seldom as it can, once an hour.
+    let used_up = answer.header_value("x-limit-app-remaining").is_some_and(|left| left.trim() == "0");
+    let reset = answer.header_value("x-limit-app-reset").filter(|_| answer.status == 429 && used_up);
+    let after_s = reset.and_then(|reset| {
+        let seconds = reset.trim().parse::<u64>().ok()?.saturating_sub(now_ms / 1_000);
+        Some(u32::try_from(seconds).map_or(f64::MAX, f64::from))
+    });
     answer.check_with(now_ms, "pushover", |body| {
         let errors = body.get("errors").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let each: Vec<&str> = errors.iter().filter_map(Value::as_str).collect();
         // About the account and not about this message: the next one would fare no better.
         let account = ["token", "user", "device"].iter().any(|key| body.get(*key).is_some());
         let kind = (account && answer.status != 429).then_some(FailureKind::Misconfigured);
-        Said { text: each.join("; "), kind, ..Said::default() }
+        Said { text: each.join("; "), kind, after_s, ..Said::default() }
     })
 }
 

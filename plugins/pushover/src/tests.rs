@@ -81,6 +81,17 @@ fn each_answer_means_what_pushover_documents() {
 }
 
 #[test]
+fn a_month_without_messages_left_is_waited_for_and_a_burst_is_not() {
+    for (remaining, after_ms) in [("0", Some(3_600_000)), ("7000", None)] {
+        let headers = [("X-Limit-App-Remaining", remaining), ("X-Limit-App-Reset", "784198177")];
+        let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        let http = FakeHttp::new([Ok(Response { status: 429, headers, ..Response::default() })]);
+        let failure = send(&http, &told(Severity::Error)).unwrap_err();
+        assert_eq!((failure.kind, failure.after_ms), (FailureKind::RateLimited, after_ms), "{remaining}");
+    }
+}
+
+#[test]
 fn the_longest_text_fits() {
     let raw = "🦀\u{200b}".repeat(5_000);
     let all = Notification { title: raw.clone(), ..notification((1..=20).map(|n| group(&raw, n)).collect()) };
