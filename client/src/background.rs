@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{Builder, Client};
+use crate::client::{BACKOFF, Builder, Client};
 use crate::error::Error;
 use crate::message::Message;
 use crate::wire::now;
@@ -46,6 +46,8 @@ pub struct Unsent {
     pub refused: u64,
     /// What went wrong last, in words.
     pub error: Option<String>,
+    /// Whether that was mag not letting this client in: see [`Error::is_denied`].
+    pub denied: bool,
 }
 
 /// The last clone of a [`Background`] drops it.
@@ -69,6 +71,7 @@ struct State {
     told: u64,
     refused: u64,
     error: Option<String>,
+    denied: bool,
     /// Nobody sends any more.
     closed: bool,
     /// Who waits until so many are answered.
@@ -128,7 +131,8 @@ impl Background {
         Flush { shared, until }
     }
 
-    /// Waits, at most `patience`, until everything that was sent is answered by mag. This one blocks.
+    /// Waits, at most `patience`, until everything that was sent is answered by mag, or mag does not let this client in. This
+    /// one blocks.
     ///
     /// # Errors
     ///
@@ -140,7 +144,7 @@ impl Background {
         let until = state.taken;
         while state.answered < until {
             let left = end.saturating_duration_since(now());
-            if left.is_zero() {
+            if left.is_zero() || state.denied {
                 break;
             }
             state = shared.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -191,7 +195,7 @@ impl std::error::Error for Full {}
 
 impl fmt::Display for Unsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { waiting, dropped, refused, error } = self;
+        let Self { waiting, dropped, refused, error, .. } = self;
         write!(f, "of the messages for mag {waiting} wait still, {dropped} were dropped, {refused} were refused")?;
         error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
     }
@@ -205,7 +209,8 @@ impl State {
         if waiting == 0 && self.dropped == 0 && self.refused == 0 {
             return Ok(());
         }
-        Err(Unsent { waiting, dropped: self.dropped, refused: self.refused, error: self.error.clone() })
+        let (dropped, refused, denied) = (self.dropped, self.refused, self.denied);
+        Err(Unsent { waiting, dropped, refused, error: self.error.clone(), denied })
     }
 }
 
@@ -239,11 +244,22 @@ impl Shared {
         let mut state = self.look();
         state.refused += refused;
         state.error = Some(error.to_string());
+        state.denied = error.is_denied();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Waits so long, or until nobody sends any more, and says whether that is so.
+    fn rest(&self, pause: Duration) -> bool {
+        let state = self.look();
+        let rested = self.changed.wait_timeout_while(state, pause, |state| !state.closed);
+        rested.unwrap_or_else(PoisonError::into_inner).0.closed
     }
 
     fn answered(&self, count: usize) {
         let mut state = self.look();
         state.answered += count as u64;
+        state.denied = false;
         let answered = state.answered;
         let (ready, waiting) = std::mem::take(&mut state.wakers).into_iter().partition(|(until, _)| *until <= answered);
         state.wakers = waiting;
@@ -288,7 +304,9 @@ fn empty(shared: &Shared, mut client: Client) {
 
 /// Waits until mag has answered everything; `false` when nobody waits for that any more and mag is away.
 fn answered(shared: &Shared, client: &mut Client) -> bool {
+    let mut pause = BACKOFF.0;
     loop {
+        let began = now();
         match client.flush() {
             Ok(()) => return true,
             Err(error @ Error::Refused { .. }) => {
@@ -298,8 +316,13 @@ fn answered(shared: &Shared, client: &mut Client) -> bool {
             }
             Err(error) => {
                 shared.failed(&error, 0);
-                if shared.look().closed {
+                // What fails at once would fail again and again.
+                let left = pause.saturating_sub(now().saturating_duration_since(began));
+                if shared.rest(left) {
                     return false;
+                }
+                if !left.is_zero() {
+                    pause = (pause * 2).min(BACKOFF.1);
                 }
             }
         }

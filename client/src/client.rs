@@ -20,7 +20,7 @@ const WINDOW_BYTES: usize = 4 * 1024 * 1024;
 /// One attempt to write, before the answers are looked at again.
 const TURN: Duration = Duration::from_millis(20);
 /// The first pause before another connection, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+pub(crate) const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
 /// Longer than anybody waits, and short enough to be added to any time.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -267,7 +267,9 @@ impl Client {
                 Ok(false) => {}
                 Err(source) => {
                     self.wire = None;
-                    let retry = self.options.reconnect && source.kind() != ErrorKind::InvalidData;
+                    // Neither becomes another in a moment.
+                    let settled = matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::PermissionDenied);
+                    let retry = self.options.reconnect && !settled;
                     if !retry || left.is_zero() {
                         return Err(self.not_reached(source));
                     }

@@ -43,6 +43,14 @@ pub struct Refusal {
     pub error: String,
 }
 
+impl Error {
+    /// Whether mag does not let this client in: a wrong token, a socket of somebody else. Trying again changes nothing.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::NotReached { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -55,6 +55,20 @@ fn a_command_runs_to_its_end_when_mag_is_away_and_its_failure_counts_more() {
 }
 
 #[test]
+fn a_mag_that_does_not_let_it_in_is_77_and_the_commands_own_failure_counts_more() {
+    let port = free_port();
+    let listen = format!("address = \"127.0.0.1:{port}\"\nprotocol = \"http\"\ntoken = {{ file = \"token\" }}");
+    let home = Home::with(&format!("[[listen]]\n{listen}\n[route]\nsenders = []\n")).file("token", b"right\n");
+    let mag = home.start();
+    let to = format!("http://127.0.0.1:{port}");
+    let wrong = Home::with("").env("MAG_TOKEN", "wrong");
+    let run = |script: &str| wrong.runs(&["watch", "--to", &to, "--timeout", "60s", "--", "sh", "-c", script]);
+    run("echo out").must_fail_with(77, &["it answers 401: this listener wants its token", &to]);
+    run("echo out; exit 3").must_fail_with(3, &["it answers 401"]);
+    assert!(mag.stops().store().open_windows().is_empty());
+}
+
+#[test]
 fn options_of_its_own_must_be_right_and_those_of_the_command_are_left_to_it() {
     let away = format!("127.0.0.1:{}", free_port());
     let mut wrong = Command::new(binary());

@@ -55,6 +55,22 @@ fn block_on(mut flush: Flush) -> Result<(), Unsent> {
 }
 
 #[test]
+fn who_is_not_let_in_is_told_at_once_and_asks_again_ever_more_rarely() {
+    let (asked, asks) = std::sync::mpsc::channel();
+    let refuses = move |_patience| {
+        // The test may be over.
+        asked.send(now()).unwrap_or_default();
+        Err(io::ErrorKind::PermissionDenied.into())
+    };
+    let client = Client::builder("mag").timeout(LONG).dial(refuses).background(10).unwrap();
+    client.send(Message::new("a")).unwrap();
+    let times: Vec<_> = (0..4).map(|_| asks.recv_timeout(LONG).unwrap()).collect();
+    assert!(times[3] - times[0] >= BACKOFF.0 * 7);
+    let unsent = client.close(LONG).unwrap_err();
+    assert_eq!((unsent.denied, unsent.waiting, unsent.refused), (true, 1, 0), "{unsent}");
+}
+
+#[test]
 fn a_flush_is_ready_when_mag_has_answered_all_that_was_sent_before() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = background(&listener.local_addr().unwrap().to_string(), 10);

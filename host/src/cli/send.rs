@@ -120,9 +120,7 @@ impl Failure {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::NotReached { ref source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Self::Denied(error)
-            }
+            error if error.is_denied() => Self::Denied(error),
             Error::NotReached { .. } => Self::Away(error),
             other => Self::Other(other),
         }

@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::reach::USUAL;
 use super::send::{To, read_line};
-use super::{EXIT_TEMPORARY, complain};
+use super::{EXIT_DENIED, EXIT_TEMPORARY, complain};
 use crate::limits;
 
 /// Lines that wait for mag; more are dropped and counted, so that the command never waits.
@@ -42,7 +42,8 @@ pub(super) struct WatchArgs {
     command: Vec<String>,
 }
 
-/// Runs the command; its own exit status, 126 or 127 when it cannot be run, 75 when it did well and mag was not told all.
+/// Runs the command; its own exit status, 126 or 127 when it cannot be run. When it did well and mag was not told all, 77
+/// when mag does not let this in, else 75.
 #[must_use]
 pub(super) fn run(args: &WatchArgs, config: Option<&Path>) -> ExitCode {
     // The command runs all the same.
@@ -62,7 +63,8 @@ pub(super) fn run(args: &WatchArgs, config: Option<&Path>) -> ExitCode {
         Ok(()) => ExitCode::from(code),
         Err(unsent) => {
             complain(&format!("mag: {unsent}; mag is asked for at {named}"));
-            ExitCode::from(if code == 0 { EXIT_TEMPORARY } else { code })
+            let own = if unsent.denied { EXIT_DENIED } else { EXIT_TEMPORARY };
+            ExitCode::from(if code == 0 { own } else { code })
         }
     }
 }
