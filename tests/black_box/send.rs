@@ -107,6 +107,15 @@ fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it
 }
 
 #[test]
+fn a_config_with_mistakes_does_not_hide_how_to_go_on_without_it() {
+    let home = Home::with("[[listen]]\naddres = 1\n");
+    home.runs(&["send", "hello"]).must_fail_with(2, &["addres", "say where mag is with --to"]);
+    for command in [&["status"][..], &["dlq", "list"], &["silence", "list"], &["test", "notify", "x"]] {
+        home.runs(command).must_fail_with(2, &["addres", "say where the running mag is with --admin"]);
+    }
+}
+
+#[test]
 fn a_port_with_a_token_is_posted_to_with_the_token_that_the_config_or_the_variable_names() {
     let (port, certificate) = (free_port(), Certificate::for_names(&["localhost"]));
     let home = Home::with(&listening(&format!(

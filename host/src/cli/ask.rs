@@ -86,6 +86,7 @@ impl Mag {
         }
         let config = load_config(config).map_err(|error| {
             complain(&error.to_string());
+            complain("mag: put the config right, or say where the running mag is with --admin");
             ExitCode::from(EXIT_USAGE)
         })?;
         Ok(Self::of(place, config))

@@ -36,9 +36,9 @@ const TOKEN: &str = "MAG_TOKEN";
 /// Why nobody can be asked.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReachError {
-    #[error("mag: {0}")]
+    #[error("mag: {0}\nmag: put the config right, or say where mag is with --to")]
     Source(#[from] SourceError),
-    #[error("{0}")]
+    #[error("{0}\nmag: put the config right, or say where mag is with --to")]
     Mistakes(#[from] Mistakes),
     #[error(
         "mag: no [[listen]] of the config takes messages from here (plain, or TLS without client certificates, with \
