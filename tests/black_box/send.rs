@@ -107,6 +107,22 @@ fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it
 }
 
 #[test]
+fn the_variable_mag_token_counts_more_than_the_configs_token() {
+    let port = free_port();
+    let config =
+        listening(&format!("address = \"127.0.0.1:{port}\"\nprotocol = \"http\"\ntoken = {{ file = \"token\" }}"));
+    let mag = Home::with(&config).file("token", b"canary-of-the-port\n").start();
+    let elsewhere = |token: &str| Home::with(&config).file("token", b"another\n").env("MAG_TOKEN", token);
+    elsewhere("canary-of-the-port").runs(&["send", "hello"]).must_be(0, "", "");
+    // Empty is unset.
+    elsewhere("").runs(&["send", "hello"]).must_fail_with(77, &["it answers 401"]);
+    // The config's is not even read.
+    let absent = Home::with(&config).env("MAG_TOKEN", "canary-of-the-port");
+    absent.runs(&["send", "hello"]).must_be(0, "", "");
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 2)]);
+}
+
+#[test]
 fn a_config_with_mistakes_does_not_hide_how_to_go_on_without_it() {
     let home = Home::with("[[listen]]\naddres = 1\n");
     home.runs(&["send", "hello"]).must_fail_with(2, &["addres", "say where mag is with --to"]);

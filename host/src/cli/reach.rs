@@ -2,7 +2,8 @@
 //! port.
 //!
 //! A port of the config that speaks TLS is known by its own certificate, which the config names: that is no matter of names
-//! and authorities. Any other one is checked as a browser does it.
+//! and authorities. Any other one is checked as a browser does it. What is typed counts more than what the environment says,
+//! and that more than the config.
 
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -30,7 +31,7 @@ const TLS: &str = "tls:";
 /// How one begins that is spoken to by HTTP, and by HTTP over TLS.
 const HTTP: &str = "http://";
 const HTTPS: &str = "https://";
-/// Where the token of a port is that is not in the config.
+/// Where the token of a port is that is not in the config, or another one than there.
 const TOKEN: &str = "MAG_TOKEN";
 
 /// Why nobody can be asked.
@@ -74,10 +75,10 @@ pub(super) fn find(
 
 fn typed(to: &str, ca: Option<&Path>) -> Result<(Builder, String), ReachError> {
     if let Some(address) = to.strip_prefix(HTTP) {
-        return Ok((by_http(to, address, plain(address), env(TOKEN).as_deref())?, to.to_owned()));
+        return Ok((by_http(to, address, plain(address), token().as_deref())?, to.to_owned()));
     }
     if let Some(address) = to.strip_prefix(HTTPS) {
-        return Ok((by_http(to, address, named_tls(to, address, ca)?, env(TOKEN).as_deref())?, to.to_owned()));
+        return Ok((by_http(to, address, named_tls(to, address, ca)?, token().as_deref())?, to.to_owned()));
     }
     let Some(address) = to.strip_prefix(TLS) else { return Ok((Client::builder(to), to.to_owned())) };
     let dial = named_tls(to, address, ca)?;
@@ -105,6 +106,11 @@ fn named_tls(to: &str, address: &str, ca: Option<&Path>) -> Result<Dial, ReachEr
         why: error.to_string(),
     })?;
     Ok(tls(address, name, verifier))
+}
+
+/// The token that the environment has; empty is none.
+fn token() -> Option<String> {
+    env(TOKEN).filter(|token| !token.is_empty())
 }
 
 fn plain(address: &str) -> Dial {
@@ -151,10 +157,16 @@ fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
     if !http {
         return Ok(Some((Client::builder(address.as_str()).dial(move |patience| dial(patience)), address)));
     }
-    let token = listen.token.as_ref().map(|token| token.read(&env)).transpose();
-    let token = token.map_err(|why| ReachError::Token { at: address.clone(), why })?;
+    let token = match (token(), &listen.token) {
+        (Some(token), _) => Some(token),
+        (None, None) => None,
+        (None, Some(token)) => {
+            let token = token.read(&env).map_err(|why| ReachError::Token { at: address.clone(), why })?;
+            Some(token.0.clone())
+        }
+    };
     let host = if matches!(listen.socket, Socket::Unix(_)) { "localhost" } else { address.as_str() };
-    Ok(Some((by_http(&address, host, dial, token.as_ref().map(|token| token.0.as_str()))?, address)))
+    Ok(Some((by_http(&address, host, dial, token.as_deref())?, address)))
 }
 
 /// All addresses of a machine are reached by its loopback.

@@ -33,8 +33,8 @@ pub(super) struct SendArgs {
 /// Which mag, and what every message has.
 #[derive(Args, Clone, Debug)]
 pub(super) struct To {
-    /// Where mag listens: HOST:PORT, unix:PATH, tls:HOST:PORT, http://HOST:PORT or https://HOST:PORT, the last two with the
-    /// port's token in `MAG_TOKEN`; else the first fitting [[listen]] of the config, else 127.0.0.1:3050
+    /// Where mag listens: HOST:PORT, unix:PATH, tls:HOST:PORT, http://HOST:PORT or https://HOST:PORT; else the first fitting
+    /// [[listen]] of the config, else 127.0.0.1:3050. The token of an HTTP port is that in `MAG_TOKEN`, else the config's
     #[arg(long = "to", value_name = "ADDRESS", env = "MAG_ADDRESS")]
     address: Option<String>,
     /// With tls: the PEM file of who signed mag's certificate, instead of the system's authorities
