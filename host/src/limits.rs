@@ -332,6 +332,8 @@ pub const PLUGIN_FUNCTION_BYTES: u32 = 768 * 1024;
 pub const PLUGIN_FUNCTIONS: u32 = 100_000;
 /// A component file; the largest known guests, Python ones, stay under half of it.
 pub const PLUGIN_FILE_BYTES: u64 = 128 * 1024 * 1024;
+/// A `conformance.toml`; what is longer is the wrong file.
+pub const SCRIPT_BYTES: u64 = 1024 * 1024;
 /// Components that stand in each other; what tools make has two or three levels.
 pub const PLUGIN_DEPTH: usize = 32;
 /// Standard output of one call of the bundled `console`: a whole notification with its escapes.

@@ -132,6 +132,13 @@ fn a_config_with_mistakes_does_not_hide_how_to_go_on_without_it() {
 }
 
 #[test]
+fn a_file_without_end_is_no_certificate() {
+    let to = format!("tls:localhost:{}", free_port());
+    let endless = Home::with("").runs(&["send", "--to", &to, "--ca", "/dev/zero", "hello"]);
+    endless.must_fail_with(2, &["/dev/zero: it is a device, not a regular file"]);
+}
+
+#[test]
 fn a_port_with_a_token_is_posted_to_with_the_token_that_the_config_or_the_variable_names() {
     let (port, certificate) = (free_port(), Certificate::for_names(&["localhost"]));
     let home = Home::with(&listening(&format!(

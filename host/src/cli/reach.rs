@@ -23,6 +23,7 @@ use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStor
 use super::env;
 use super::post::{Dial, Posting};
 use crate::config::{Config, Listen, Mistakes, Protocol, Socket, SourceError};
+use crate::{file, limits};
 
 /// Where mag is looked for when nobody says where it is.
 pub(super) const USUAL: &str = "127.0.0.1:3050";
@@ -180,13 +181,18 @@ fn from_here(address: &str) -> String {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ReachError> {
     let file = |why: String| ReachError::File { path: path.to_owned(), why };
-    let bytes = std::fs::read(path).map_err(|error| file(error.to_string()))?;
+    let bytes = pem(path)?;
     let found = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(file("no certificate in PEM".to_owned())),
         Err(error) => Err(file(format!("no certificate in PEM: {error}"))),
     }
+}
+
+fn pem(path: &Path) -> Result<Vec<u8>, ReachError> {
+    file::read(path, limits::CERTIFICATE_BYTES)
+        .map_err(|error| ReachError::File { path: path.to_owned(), why: error.to_string() })
 }
 
 fn provider() -> Arc<CryptoProvider> {

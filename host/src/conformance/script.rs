@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::file::{self, Unread};
+use crate::limits;
 
 /// The file's name, beside a plugin or in a folder above it.
 pub const FILE_NAME: &str = "conformance.toml";
@@ -92,8 +94,8 @@ pub enum ScriptError {
     Read {
         /// Which.
         path: PathBuf,
-        /// The system's words.
-        error: io::Error,
+        /// Why not.
+        error: Unread,
     },
     /// It does not say what it should.
     #[error("{place}: {message}")]
@@ -112,8 +114,14 @@ impl Script {
     ///
     /// When it cannot be read or is no such script.
     pub fn read(path: &Path) -> Result<Self, ScriptError> {
-        let text = fs::read_to_string(path).map_err(|error| ScriptError::Read { path: path.to_owned(), error })?;
-        Self::parse(&text, &path.display().to_string())
+        let bytes = file::read(path, limits::SCRIPT_BYTES);
+        let bytes = bytes.map_err(|error| ScriptError::Read { path: path.to_owned(), error })?;
+        let place = path.display().to_string();
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let message = format!("it is no text: {}", error.utf8_error());
+            ScriptError::Wrong { place: place.clone(), message }
+        })?;
+        Self::parse(&text, &place)
     }
 
     /// Reads a text; `place` says where it is from.
@@ -166,7 +174,9 @@ fn is_like(text: &str, pattern: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Script, is_like};
+    use std::path::Path;
+
+    use super::{FILE_NAME, Script, is_like};
 
     #[test]
     fn a_star_stands_for_any_characters() {
@@ -183,6 +193,20 @@ mod tests {
         assert!(error("[expect]\n404 = \"later\"").starts_with("my.toml: `later` is no outcome; there are delivered"));
         let said = error("[confi]\n");
         assert!(said.contains("my.toml") && said.contains("line 1") && said.contains("confi"), "{said}");
+    }
+
+    #[test]
+    fn a_script_is_a_regular_file_of_text() {
+        let error = |path: &Path| Script::read(path).unwrap_err().to_string();
+        assert_eq!(error(Path::new("/dev/zero")), "cannot read /dev/zero: it is a device, not a regular file");
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        std::fs::write(&path, b"never = [\"\xff\"]").unwrap();
+        assert!(
+            error(&path).ends_with("it is no text: invalid utf-8 sequence of 1 bytes from index 10"),
+            "{}",
+            error(&path)
+        );
     }
 
     #[test]
