@@ -107,6 +107,20 @@ fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it
 }
 
 #[test]
+fn a_certificate_that_no_server_may_show_is_refused_with_what_to_do() {
+    let (port, certificate) = (free_port(), Certificate::of_an_authority());
+    let tls = format!("address = \"127.0.0.1:{port}\"\ntls = {{ cert = \"cert.pem\", key = \"key.pem\" }}");
+    let home = Home::with(&listening(&tls)).file("cert.pem", certificate.pem().as_bytes());
+    let mag = home.file("key.pem", certificate.key_pem().as_bytes()).start();
+    let to = format!("tls:localhost:{port}");
+    let refused = mag.home().runs(&["send", "--to", &to, "--ca", "cert.pem", "hello"]);
+    refused.must_fail_with(75, &["marked as an authority's", "-addext basicConstraints=critical,CA:FALSE"]);
+    // Where the config names it, it is known as it is.
+    mag.home().runs(&["send", "hello"]).must_be(0, "", "");
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 1)]);
+}
+
+#[test]
 fn the_variable_mag_token_counts_more_than_the_configs_token() {
     let port = free_port();
     let config =

@@ -32,6 +32,11 @@ impl Certificate {
         Self::signed(&["localhost", "127.0.0.1"], |params| params.not_after = rcgen::date_time_ymd(2001, 2, 3))
     }
 
+    /// A new one that is marked as an authority's, as `openssl req -x509` makes it.
+    pub(crate) fn of_an_authority() -> Self {
+        Self::signed(&["localhost"], |params| params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained))
+    }
+
     fn signed(names: &[&str], change: impl FnOnce(&mut rcgen::CertificateParams)) -> Self {
         let names: Vec<_> = names.iter().map(|&name| name.to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(names).expect("valid names");
