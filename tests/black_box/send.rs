@@ -107,6 +107,35 @@ fn tls_is_spoken_with_a_mag_that_is_known_by_its_certificate_or_by_who_signed_it
 }
 
 #[test]
+fn a_port_that_wants_a_certificate_is_shown_one() {
+    let (port, server) = (free_port(), Certificate::for_names(&["localhost"]));
+    let client = Certificate::for_names(&["client"]);
+    let home = Home::with(&listening(&format!(
+        "address = \"127.0.0.1:{port}\"\n\
+         tls = {{ cert = \"cert.pem\", key = \"key.pem\", client_ca = \"client.pem\" }}"
+    )));
+    let home = home.file("cert.pem", server.pem().as_bytes()).file("key.pem", server.key_pem().as_bytes());
+    let home = home.file("client.pem", client.pem().as_bytes()).file("client-key.pem", client.key_pem().as_bytes());
+    let mag = home.start();
+    let to = format!("tls:localhost:{port}");
+    let named = ["send", "--to", &to, "--ca", "cert.pem", "hello"];
+    let own = ["--cert", "client.pem", "--key", "client-key.pem"];
+    let run = |before: &[&str], after: &[&str]| mag.home().runs(&[before, after].concat());
+    run(&named, &own).must_be(0, "", "");
+    run(&["send", "hello"], &own).must_be(0, "", "");
+    let watched = [&["watch"][..], &own, &["--", "echo", "hello"]].concat();
+    run(&watched, &[]).must_be(0, "hello", "");
+    run(&named, &[]).must_fail_with(75, &["mag at tls:localhost:"]);
+    run(&["send", "hello"], &[]).must_fail_with(2, &["one with client_ca needs --cert and --key"]);
+    run(&named, &["--cert", "client.pem"]).must_fail_with(2, &["--key"]);
+    let together = ["--cert", "client.pem", "--key", "key.pem"];
+    run(&named, &together).must_fail_with(2, &["client.pem and key.pem do not go together"]);
+    let no_key = ["--cert", "client.pem", "--key", "client.pem"];
+    run(&named, &no_key).must_fail_with(2, &["client.pem: no private key in PEM"]);
+    assert_eq!(mag.stops().store().open_windows(), [("hello".to_owned(), 3)]);
+}
+
+#[test]
 fn a_certificate_that_no_server_may_show_is_refused_with_what_to_do() {
     let (port, certificate) = (free_port(), Certificate::of_an_authority());
     let tls = format!("address = \"127.0.0.1:{port}\"\ntls = {{ cert = \"cert.pem\", key = \"key.pem\" }}");

@@ -17,7 +17,7 @@ use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
     StreamOwned,
@@ -46,12 +46,14 @@ pub(super) enum ReachError {
     #[error("{0}\nmag: put the config right, or say where mag is with --to")]
     Mistakes(#[from] Mistakes),
     #[error(
-        "mag: no [[listen]] of the config takes messages from here (plain, or TLS without client certificates, with \
-         protocol auto, ndjson or http and a fixed port): say where mag is with --to"
+        "mag: no [[listen]] of the config takes messages from here (with protocol auto, ndjson or http and a fixed port; \
+         one with client_ca needs --cert and --key): say where mag is with --to"
     )]
     Nowhere,
     #[error("mag: {path}: {why}", path = .path.display())]
     File { path: PathBuf, why: String },
+    #[error("mag: {cert} and {key} do not go together: {error}", cert = .cert.display(), key = .key.display())]
+    Together { cert: PathBuf, key: PathBuf, error: rustls::Error },
     #[error(
         "mag: {0} is not an address like mag.example.org:3050, tls:mag.example.org:3050 or https://mag.example.org:3050"
     )]
@@ -60,42 +62,51 @@ pub(super) enum ReachError {
     Token { at: String, why: String },
 }
 
+/// The files of TLS.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Papers<'a> {
+    /// Who signed mag's certificate; else the system's authorities.
+    pub(super) ca: Option<&'a Path>,
+    /// This side's own certificate and its key, for ports that let in nobody without.
+    pub(super) own: Option<(&'a Path, &'a Path)>,
+}
+
 /// Begins a client of the mag that is meant; says also how that one is named.
 pub(super) fn find(
     to: Option<&str>,
-    ca: Option<&Path>,
+    papers: Papers<'_>,
     config: Option<&Path>,
 ) -> Result<(Builder, String), ReachError> {
     if let Some(to) = to {
-        return typed(to, ca);
+        return typed(to, papers);
     }
     let source = Config::find(config, &env)?;
     if source.file.is_none() {
         return Ok((Client::builder(USUAL), USUAL.to_owned()));
     }
     let config = Config::load(&source, &env)?;
-    config.listen.iter().find_map(|listen| listening(listen).transpose()).unwrap_or(Err(ReachError::Nowhere))
+    config.listen.iter().find_map(|listen| listening(listen, papers).transpose()).unwrap_or(Err(ReachError::Nowhere))
 }
 
-fn typed(to: &str, ca: Option<&Path>) -> Result<(Builder, String), ReachError> {
+fn typed(to: &str, papers: Papers<'_>) -> Result<(Builder, String), ReachError> {
     if let Some(address) = to.strip_prefix(HTTP) {
         return Ok((by_http(to, address, plain(address), token().as_deref())?, to.to_owned()));
     }
     if let Some(address) = to.strip_prefix(HTTPS) {
-        return Ok((by_http(to, address, named_tls(to, address, ca)?, token().as_deref())?, to.to_owned()));
+        return Ok((by_http(to, address, named_tls(to, address, papers)?, token().as_deref())?, to.to_owned()));
     }
     let Some(address) = to.strip_prefix(TLS) else { return Ok((Client::builder(to), to.to_owned())) };
-    let dial = named_tls(to, address, ca)?;
+    let dial = named_tls(to, address, papers)?;
     Ok((Client::builder(to).dial(move |patience| dial(patience)), to.to_owned()))
 }
 
 /// TLS with a mag that is known by its name and by who signed its certificate.
-fn named_tls(to: &str, address: &str, ca: Option<&Path>) -> Result<Dial, ReachError> {
+fn named_tls(to: &str, address: &str, papers: Papers<'_>) -> Result<Dial, ReachError> {
     let wrong = || ReachError::Address(to.to_owned());
     let host = address.rsplit_once(':').map(|(host, _)| host.trim_start_matches('[').trim_end_matches(']'));
     let name = ServerName::try_from(host.ok_or_else(wrong)?.to_owned()).map_err(|_odd| wrong())?;
     let (mut roots, mut trusted) = (RootCertStore::empty(), Vec::new());
-    match ca {
+    match papers.ca {
         Some(path) => {
             let file = |why: String| ReachError::File { path: path.to_owned(), why };
             trusted = certificates(path)?;
@@ -107,10 +118,10 @@ fn named_tls(to: &str, address: &str, ca: Option<&Path>) -> Result<Dial, ReachEr
     }
     let by_name = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
     let by_name = by_name.map_err(|error| ReachError::File {
-        path: ca.unwrap_or(Path::new("the system's certificate authorities")).to_owned(),
+        path: papers.ca.unwrap_or(Path::new("the system's certificate authorities")).to_owned(),
         why: error.to_string(),
     })?;
-    Ok(tls(address, name, Arc::new(Named { by_name, trusted })))
+    tls(address, name, Arc::new(Named { by_name, trusted }), papers)
 }
 
 /// The token that the environment has; empty is none.
@@ -137,7 +148,7 @@ fn by_http(named: &str, host: &str, dial: Dial, token: Option<&str>) -> Result<B
 }
 
 /// A client of this port of the config, if it can be one.
-fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
+fn listening(listen: &Listen, papers: Papers<'_>) -> Result<Option<(Builder, String)>, ReachError> {
     let http = listen.protocol == Protocol::Http;
     let spoken = (http || matches!(listen.protocol, Protocol::Auto | Protocol::Ndjson)) && !listen.trust_proxy;
     if !spoken {
@@ -151,12 +162,12 @@ fn listening(listen: &Listen) -> Result<Option<(Builder, String)>, ReachError> {
     };
     let dial = match &listen.tls {
         None => plain(&address),
-        Some(tls) if tls.client_ca.is_some() => return Ok(None),
+        Some(tls) if tls.client_ca.is_some() && papers.own.is_none() => return Ok(None),
         Some(certificate) => {
             let own = certificates(&certificate.cert)?.swap_remove(0);
             // What is known by its certificate needs no name.
             let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
-            tls(&address, name, Arc::new(Known { own, provider: provider() }))
+            tls(&address, name, Arc::new(Known { own, provider: provider() }), papers)?
         }
     };
     if !http {
@@ -203,15 +214,32 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn tls(address: &str, name: ServerName<'static>, verifier: Arc<dyn ServerCertVerifier>) -> Dial {
+fn tls(
+    address: &str,
+    name: ServerName<'static>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    papers: Papers<'_>,
+) -> Result<Dial, ReachError> {
     let tls = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("ring serves both TLS 1.2 and 1.3")
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let tls = match papers.own {
+        None => tls.with_no_client_auth(),
+        Some((cert, key)) => {
+            let no_key =
+                |error| ReachError::File { path: key.to_owned(), why: format!("no private key in PEM: {error}") };
+            let own = PrivateKeyDer::from_pem_slice(&pem(key)?).map_err(no_key)?;
+            tls.with_client_auth_cert(certificates(cert)?, own).map_err(|error| ReachError::Together {
+                cert: cert.to_owned(),
+                key: key.to_owned(),
+                error,
+            })?
+        }
+    };
     let (tls, address) = (Arc::new(tls), address.to_owned());
-    Arc::new(move |patience: Duration| -> io::Result<Box<dyn Transport>> {
+    Ok(Arc::new(move |patience: Duration| -> io::Result<Box<dyn Transport>> {
         let patience = patience.max(Duration::from_millis(1));
         let mut socket = connect(&address, patience)?;
         socket.set_nodelay(true)?;
@@ -222,7 +250,7 @@ fn tls(address: &str, name: ServerName<'static>, verifier: Arc<dyn ServerCertVer
             session.complete_io(&mut socket)?;
         }
         Ok(Box::new(Secured(StreamOwned::new(session, socket))))
-    })
+    }))
 }
 
 fn broken(error: rustls::Error) -> io::Error {

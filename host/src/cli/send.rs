@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Args;
 use mag_client::{Builder, Client, Error, Message};
 
-use super::reach::{self, ReachError};
+use super::reach::{self, Papers, ReachError};
 use super::{EXIT_DENIED, EXIT_TEMPORARY, EXIT_USAGE, complain};
 use crate::limits;
 
@@ -40,6 +40,12 @@ pub(super) struct To {
     /// With tls: the PEM file of who signed mag's certificate, instead of the system's authorities
     #[arg(long, value_name = "FILE", env = "MAG_CA")]
     ca: Option<PathBuf>,
+    /// With TLS: the PEM file of the certificate to show, for a port with `client_ca`; needs --key
+    #[arg(long, value_name = "FILE", env = "MAG_CERT", requires = "key")]
+    cert: Option<PathBuf>,
+    /// The PEM file of its private key
+    #[arg(long, value_name = "FILE", env = "MAG_KEY", requires = "cert")]
+    key: Option<PathBuf>,
     /// What sort of message it is; routes decide by it
     #[arg(long)]
     kind: Option<String>,
@@ -55,7 +61,8 @@ impl To {
     /// Begins a client of the mag that is meant; says also how that one is named.
     pub(super) fn client(&self, config: Option<&Path>) -> Result<(Builder, String), ReachError> {
         let filled = self.address.as_deref().filter(|address| !address.is_empty());
-        let (client, named) = reach::find(filled, self.ca.as_deref(), config)?;
+        let own = self.cert.as_deref().zip(self.key.as_deref());
+        let (client, named) = reach::find(filled, Papers { ca: self.ca.as_deref(), own }, config)?;
         Ok((client.timeout(self.timeout), named))
     }
 
