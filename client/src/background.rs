@@ -196,7 +196,7 @@ impl std::error::Error for Full {}
 impl fmt::Display for Unsent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { waiting, dropped, refused, error, .. } = self;
-        write!(f, "of the messages for mag {waiting} wait still, {dropped} were dropped, {refused} were refused")?;
+        write!(f, "messages for mag: {waiting} still waiting, {dropped} dropped, {refused} refused")?;
         error.as_ref().map_or(Ok(()), |error| write!(f, " ({error})"))
     }
 }

@@ -19,7 +19,7 @@ use crate::engine::Core;
 use crate::ids::Memory;
 use crate::ingest::{self, Counters, Listener};
 use crate::limits;
-use crate::message::Batch;
+use crate::message::{Batch, counted};
 use crate::monitor::Monitor;
 use crate::route::Routes;
 use crate::sender::{Host, HostOptions, Sender};
@@ -301,12 +301,13 @@ fn announce(config: &Config, listeners: &[Listener], restored: engine::Restored,
         tracing::warn!("the store is :memory:, a stop loses what is in it, and an ack means counted, not committed");
     }
     if restored.groups > 0 {
-        tracing::info!("continued {} groups, {} messages, from {place}", restored.groups, restored.messages);
+        let (groups, messages) = (counted(restored.groups, "group"), counted(restored.messages, "message"));
+        tracing::info!("continued {groups}, {messages}, from {place}");
     }
     if recovered.buried > 0 {
         tracing::error!(
-            "{} notifications went to the dead letters: their sender is no longer in the config",
-            recovered.buried
+            "{} went to the dead letters: the sender is no longer in the config",
+            counted(recovered.buried, "notification")
         );
     }
     for listener in listeners {

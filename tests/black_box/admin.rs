@@ -335,6 +335,6 @@ fn an_address_that_others_can_reach_is_a_mistake_in_the_config() {
     }
     for address in ["localhost:3051", "127.1.2.3:1", "[::1]:3051"] {
         let home = Home::with_exactly(&format!("[admin]\naddress = \"{address}\"\n"));
-        home.runs(&["check"]).must_be(0, "1 senders, 1 routes: ok", "");
+        home.runs(&["check"]).must_be(0, "1 sender, 1 route: ok", "");
     }
 }

@@ -24,7 +24,7 @@ fn a_copy_that_was_made_while_mag_runs_goes_on_where_it_was_and_replaces_nothing
     let copy = std::fs::read(mag.home().path("copy.db")).expect("the copy");
     mag.stops();
     let mag = Home::with(&config(&receiver, "1s")).file("mag.db", &copy).start();
-    mag.says("continued 1 groups, 7 messages, from mag.db");
+    mag.says("continued 1 group, 7 messages, from mag.db");
     assert_eq!(receiver.request(1).json()["groups"][0]["count"], 7);
     mag.stops();
 }

@@ -148,7 +148,7 @@ fn without_any_file_the_shipped_defaults_are_checked_and_said() {
     let home = Home::with("");
     std::fs::remove_file(home.path("mag.toml")).expect("removed");
     let ended = home.runs(&["check"]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "1 senders, 1 routes: ok"), "{ended:#?}");
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "1 sender, 1 route: ok"), "{ended:#?}");
     assert!(ended.stderr.contains("shipped defaults"), "{ended:#?}");
 }
 

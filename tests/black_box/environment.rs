@@ -56,5 +56,5 @@ fn mag_config_names_the_file() {
     let home = Home::with_exactly("[[listen]]\naddress = \"not this one\"\n")
         .file("other.toml", format!("[[listen]]\naddress = \"127.0.0.1:0\"\n{CONSOLE}").as_bytes())
         .env("MAG_CONFIG", "other.toml");
-    home.runs(&["check"]).must_be(0, "1 senders, 1 routes: ok", "");
+    home.runs(&["check"]).must_be(0, "1 sender, 1 route: ok", "");
 }

@@ -112,7 +112,7 @@ fn mag_check_says_what_each_sender_asks_for_why_and_what_it_may_reach_beyond_tha
                   config = { url = \"https://a.example/hook\" }\n";
     let said = "sender hook: asks for https://a.example (POST, the webhook's url): granted\n\
                 sender hook: may reach https://b.example, which it does not ask for\n\
-                1 senders, 1 routes: ok";
+                1 sender, 1 route: ok";
     Home::with(config).runs(&["check"]).must_be(0, said, "");
 }
 

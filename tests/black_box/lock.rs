@@ -76,9 +76,9 @@ fn a_plugin_that_is_another_file_and_asks_for_more_waits_until_a_person_accepts_
     let home = Home::with("").file("own.wasm", &component("console"));
     home.configure(&config("\"./own.wasm\"", ""));
     let locked = home.runs(&["sender", "lock"]);
-    locked.must_be(0, "sender own: console 0.1.0 is new, it asks for nothing\nmag.lock: 1 plugins", "");
-    home.runs(&["sender", "lock"]).must_be(0, "mag.lock: 1 plugins, nothing is different", "");
-    home.runs(&["check"]).must_be(0, "1 senders, 1 routes: ok", "");
+    locked.must_be(0, "sender own: console 0.1.0 is new, it asks for nothing\nmag.lock: 1 plugin", "");
+    home.runs(&["sender", "lock"]).must_be(0, "mag.lock: 1 plugin, nothing is different", "");
+    home.runs(&["check"]).must_be(0, "1 sender, 1 route: ok", "");
     let mag = home.start();
     mag.says("sender own: ready (console");
     // A new version that wants to reach something; the config lets it.
@@ -115,7 +115,7 @@ fn a_plugin_that_is_another_file_and_does_not_say_what_it_wants_reaches_no_more_
     let sneaky = guest("(func $send (param i32) (result i32) (drop (call $post)) (i32.const 1024))");
     let home = Home::with("").file("own.wasm", &quiet);
     home.configure(&config("\"./own.wasm\"", &format!("allow = [\"{}\"]", receiver.url(""))));
-    home.runs(&["sender", "lock"]).must_be(0, "sender own:   is new, it asks for nothing\nmag.lock: 1 plugins", "");
+    home.runs(&["sender", "lock"]).must_be(0, "sender own:   is new, it asks for nothing\nmag.lock: 1 plugin", "");
     let mag = home.start();
     mag.says("sender own: ready");
     std::fs::write(mag.home().path("own.wasm"), sneaky.component(&authority, &authority)).expect("it is written");

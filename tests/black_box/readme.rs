@@ -52,7 +52,7 @@ fn three_less_are_told_when_the_time_is_over_together_with_all_other_open_groups
 
 #[test]
 fn the_shipped_config_is_good() {
-    shipped().runs(&["check"]).must_be(0, "1 senders, 2 routes: ok", "");
+    shipped().runs(&["check"]).must_be(0, "1 sender, 2 routes: ok", "");
 }
 
 #[test]

@@ -281,7 +281,7 @@ fn what_waits_for_a_sender_that_is_removed_becomes_dead_letters_and_one_that_is_
     ] {
         assert!(said.contains(part), "no {part:?} in {said}");
     }
-    mag.says("sender hook left the config: 1 notifications that waited for it are dead letters");
+    mag.says("sender hook left the config: to the dead letters went 1 notification that waited for it");
     mag.takes(&classic(&["b"]));
     let told = receiver.gets("the new sender's call", |all| all.iter().find(|one| one.target == "/new").cloned());
     assert_eq!(told.json()["sender"], "fresh");
@@ -310,7 +310,7 @@ fn open_groups_go_on_with_their_route_and_close_when_it_is_gone() {
     wire.is_acked(3);
     mag.home().configure(&config("[[route.routes]]\nname = \"new\"\nmatch = ['kind=\"goes\"']\nmax_messages = 4\n"));
     let said = reload(&mag);
-    assert_eq!(said, "route new: added\nroute goes: removed\nopen groups: 2 go on, 1 closed with their routes");
+    assert_eq!(said, "route new: added\nroute goes: removed\nopen groups: 2 kept, 1 closed with their routes");
     let closed = receiver.request(1).json();
     assert_eq!((&closed["groups"][0]["route"], &closed["groups"][0]["count"]), (&"goes".into(), &2.into()));
     for kind in ["stays", "goes", "goes", "stays"] {

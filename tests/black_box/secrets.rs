@@ -399,7 +399,7 @@ text = "{delta}"
          https://login.example.org",
         "monitor numbers: secrets.spare: from environment variable KEY; used nowhere",
         "listen 127.0.0.1:0: token: from environment variable KEY; wanted of each request",
-        "2 senders, 1 routes: ok",
+        "2 senders, 1 route: ok",
     ] {
         assert!(ended.stdout.lines().any(|said| said == line), "no {line:?} in {ended:#?}");
     }

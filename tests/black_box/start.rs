@@ -164,7 +164,7 @@ fn a_config_that_does_not_load_leaves_a_store_as_it_is() {
     }
     home.configure(CONSOLE);
     let mag = home.start();
-    mag.says("continued 1 groups, 5 messages, from mag.db");
+    mag.says("continued 1 group, 5 messages, from mag.db");
     mag.stops();
 }
 

@@ -49,7 +49,7 @@ fn a_command_runs_to_its_end_when_mag_is_away_and_its_failure_counts_more() {
     let ended = run("100ms", &["sh", "-c", "echo out"]);
     assert_eq!((ended.status.code(), ended.stdout.as_slice()), (Some(75), b"out\n".as_slice()));
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert!(said.contains("1 wait still") && said.contains(&away), "{said}");
+    assert!(said.contains("1 still waiting") && said.contains(&away), "{said}");
     assert_eq!(run("100ms", &["sh", "-c", "exit 3"]).status.code(), Some(3));
     assert_eq!(run("100ms", &["/no/such/command"]).status.code(), Some(127));
 }

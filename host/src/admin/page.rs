@@ -7,6 +7,7 @@ use hyper::http::StatusCode;
 
 use super::answer::{Answer, body};
 use super::report::{At, LetterReport, SenderReport, Status};
+use crate::message::counted;
 
 /// Nothing but the page itself and its own style.
 const POLICY: &str =
@@ -35,14 +36,16 @@ fn html(status: &Status) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"10\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>mag</title><style>{STYLE}</style>\
-         <h1>mag <small>{version}</small></h1><p>{ready}{since}. Counting {groups} groups, {messages} messages. \
-         {dead} dead letters.</p>\
+         <h1>mag <small>{version}</small></h1><p>{ready}{since}. Counting {groups}, {messages}. \
+         {dead}.</p>\
          <h2>Senders</h2><table><tr><th>sender<th>health<th class=\"n\">waiting<th class=\"n\">under way\
          <th class=\"n\">dead<th>last delivered{senders}</table>\
          <h2>Last deliveries</h2><table><tr><th>ended<th>sender<th>state<th class=\"n\">messages<th>text{recent}</table>\n",
         version = escaped(&status.version),
         ready = escaped(ready),
-        dead = status.dead_letters,
+        groups = counted(groups, "group"),
+        messages = counted(messages, "message"),
+        dead = counted(status.dead_letters, "dead letter"),
     )
 }
 

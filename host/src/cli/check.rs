@@ -8,6 +8,7 @@ use clap::Args;
 
 mod secrets;
 
+use super::words::count;
 use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::config::{Config, Route};
 use crate::daemon::{self, explain};
@@ -38,7 +39,8 @@ pub(super) fn run(args: &CheckArgs, config: Option<&Path>) -> ExitCode {
     match checked.and_then(|runtime| runtime.block_on(check(&config, args.online))) {
         Ok((found, secrets)) if found.is_empty() => {
             secrets.iter().for_each(|line| drop(writeln!(std::io::stdout(), "{line}")));
-            let line = format!("{} senders, {} routes: ok", config.senders.len(), count(&config.route));
+            let senders = count(config.senders.len() as u64, "sender");
+            let line = format!("{senders}, {}: ok", count(routes(&config.route), "route"));
             // Nobody reads: the exit status still says it.
             drop(writeln!(std::io::stdout(), "{line}"));
             ExitCode::SUCCESS
@@ -117,6 +119,6 @@ fn reaches(sender: &Started) -> Vec<String> {
     lines
 }
 
-fn count(route: &Route) -> usize {
-    1 + route.routes.iter().map(count).sum::<usize>()
+fn routes(route: &Route) -> u64 {
+    1 + route.routes.iter().map(routes).sum::<u64>()
 }

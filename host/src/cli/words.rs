@@ -3,6 +3,7 @@
 use crate::admin::At;
 use crate::clock::Clock;
 use crate::message::acts;
+pub(super) use crate::message::counted as count;
 
 /// Columns of the narrowest usual terminal.
 pub(super) const WIDTH: usize = 80;
@@ -40,11 +41,6 @@ pub(super) fn span(millis: u64) -> String {
 /// A size: `1.2 MiB`.
 pub(super) fn size(bytes: u64) -> String {
     bytesize::ByteSize::b(bytes).display().iec().to_string()
-}
-
-/// A number with its noun: `1 group`, `2 groups`.
-pub(super) fn count(n: u64, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::script::{Script, Scripted};
 use super::{told, wire};
 use crate::clock::Clock;
 use crate::config::{Plugin, SecretPlace, SecretSource, SecretValue, Sender, SenderSecret, Values};
-use crate::message::Notification;
+use crate::message::{Notification, counted};
 use crate::sender::{Delivered, Failure, Host, HostError, HostOptions, LoadError, Manifest, StartError, Started};
 
 /// What is tried out.
@@ -153,7 +153,7 @@ impl<'a> Run<'a> {
         let asked = self.double.take();
         match prepared {
             Ok(prepared) => {
-                let told = format!("{}, {} bytes of state", requests(&asked), prepared.state.len());
+                let told = format!("{}, {} of state", requests(&asked), bytes(prepared.state.len()));
                 self.check(Check::new(Part::Exports, "prepare", true, told));
                 if !asked.is_empty() {
                     self.failing_prepare(started).await;
@@ -311,7 +311,7 @@ impl<'a> Run<'a> {
             self.check(Check::new(Part::Living, "a receipt", false, "none"));
             return;
         };
-        self.check(Check::new(Part::Living, "a receipt", true, format!("{} bytes", receipt.len())));
+        self.check(Check::new(Part::Living, "a receipt", true, bytes(receipt.len())));
         let update = Notification { previous: Some(receipt), ..told::one(self.now, "disk full") };
         let changed = self.send(started, state, &update).await;
         let (told, is_ok) = in_place(&changed.ended, true);
@@ -369,9 +369,12 @@ fn in_place(ended: &Result<Delivered, Failure>, updated: bool) -> (String, bool)
 fn requests(asked: &[Asked]) -> String {
     match asked.len() {
         0 => "no request".to_owned(),
-        1 => "1 request".to_owned(),
-        several => format!("{several} requests"),
+        some => counted(some as u64, "request"),
     }
+}
+
+fn bytes(length: usize) -> String {
+    counted(length as u64, "byte")
 }
 
 fn pointers(all: &[String]) -> String {

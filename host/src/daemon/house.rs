@@ -134,7 +134,7 @@ impl House {
             let rerouted = rerouted.map_err(|trouble| format!("error: the store {trouble}: nothing was changed"))?;
             if rerouted.closed > 0 {
                 let closed = rerouted.closed;
-                told.changes.push(format!("open groups: {} go on, {closed} closed with their routes", rerouted.kept));
+                told.changes.push(format!("open groups: {} kept, {closed} closed with their routes", rerouted.kept));
             }
             self.desk_routes.send_replace(routes);
         }

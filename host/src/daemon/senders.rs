@@ -17,7 +17,7 @@ use crate::config::{self, Config};
 use crate::deliver::health::State;
 use crate::deliver::{self, Fallback, Health, Plugin, Resume, Settings, Surroundings};
 use crate::limits;
-use crate::message::{Millis, Notification};
+use crate::message::{Millis, Notification, counted};
 use crate::sender::{
     Delivered, Failure, LoadError, LoadReason, Manifest, Overflow, Prepared, Sender, StartError, Started,
 };
@@ -279,7 +279,8 @@ async fn bury(store: &Store, name: String) {
         }
     }
     if all > 0 {
-        tracing::error!("sender {name} left the config: {all} notifications that waited for it are dead letters");
+        let dead = counted(all, "notification");
+        tracing::error!("sender {name} left the config: to the dead letters went {dead} that waited for it");
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::as_millis;
 use crate::group::{self, OverflowGroup};
 use crate::limits;
-use crate::message::{DEFAULT_KIND, Group, Notification, Reason};
+use crate::message::{DEFAULT_KIND, Group, Notification, Reason, counted};
 use crate::store::Delivery;
 
 /// Forms the notification of a delivery.
@@ -60,8 +60,8 @@ fn title(delivery: &Delivery) -> String {
             let times = format!(" ({messages} times)");
             one_line(&group.text, chars.saturating_sub(times.len())) + &times
         }
-        Some(_) if messages == 0 => format!("resolved: {groups} groups"),
-        _ => format!("{messages} messages in {groups} groups"),
+        Some(_) if messages == 0 => format!("resolved: {}", counted(groups, "group")),
+        _ => format!("{} in {}", counted(messages, "message"), counted(groups, "group")),
     };
     if about.is_empty() { prefix + "(empty message)" } else { prefix + &about }
 }
@@ -152,6 +152,7 @@ mod tests {
         check_title(vec![over("disk full")], (0, 0), "resolved: disk full");
         check_title(vec![over("disk full"), over("link down")], (3, 0), "resolved: 5 groups");
         check_title(vec![over("disk full"), group("a", "alert", 2, Reason::Time)], (0, 0), "2 messages in 2 groups");
+        check_title(vec![over("disk full"), group("a", "alert", 1, Reason::Time)], (0, 0), "1 message in 2 groups");
     }
 
     #[test]

@@ -19,6 +19,7 @@ use super::listener::Accepted;
 use super::{Shared, connection, proxy};
 use crate::config::Protocol;
 use crate::limits;
+use crate::message::counted as in_words;
 use crate::protocol::{Spoken, detect, detect_beside};
 
 /// What a unix socket's peer is called: it has no address.
@@ -67,7 +68,8 @@ async fn admit(mut stream: TcpStream, peer: IpAddr, shared: &Shared) -> io::Resu
         return Err(io::Error::other("it is in none of the networks of `allow`"));
     }
     let counted = shared.settings.addresses.enter(peer).map_err(|most| {
-        io::Error::other(format!("{peer} has {most} connections, as many as [limits] connections_per_address allows"))
+        let most = in_words(most as u64, "connection");
+        io::Error::other(format!("{peer} has {most}, as many as [limits] connections_per_address allows"))
     })?;
     let carrier = match &listener.tls {
         None => Carrier::from(stream),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::PluginLimits;
 use crate::limits;
+use crate::message::counted;
 
 /// Which of its exports a plugin is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -208,20 +209,20 @@ impl Limit {
             Self::Time => format!("no result within {amount}"),
             Self::Cpu => format!("it computed for more than {amount}"),
             Self::Memory => format!("it wanted more than {amount} of memory"),
-            Self::Tables => format!("it wanted more than {amount} elements of tables"),
-            Self::Instances => format!("it is made of more than {amount} core modules"),
+            Self::Tables => format!("it wanted more than {} of tables", amount.of("element")),
+            Self::Instances => format!("it is made of more than {}", amount.of("core module")),
             Self::Stack => format!("it recursed deeper than a stack of {amount}, which no key raises"),
             Self::Resources => format!("it held more than {amount} requests, bodies and streams at a time"),
             Self::Transfer => format!("it moved more than {amount} in one step"),
-            Self::Requests => format!("it made more than {amount} requests"),
-            Self::AtOnce => format!("it had more than {amount} requests under way at a time"),
-            Self::Headers => format!("a request of it had more than {amount} header fields"),
+            Self::Requests => format!("it made more than {}", amount.of("request")),
+            Self::AtOnce => format!("it had more than {} under way at a time", amount.of("request")),
+            Self::Headers => format!("a request of it had more than {}", amount.of("header field")),
             Self::HeaderSize => format!("the header fields of a request had more than {amount}"),
             Self::RequestSize => format!("a request of it had more than {amount}"),
             Self::AnswerTime => format!("an answer took longer than {amount}"),
             Self::AnswerSize => format!("an answer had more than {amount}"),
             Self::LogSize => format!("it wrote more than {amount} into the log"),
-            Self::LogLines => format!("it wrote more than {amount} lines into the log"),
+            Self::LogLines => format!("it wrote more than {} into the log", amount.of("line")),
             Self::State => format!("its state has more than {amount}"),
             Self::Receipt => format!("its receipt has more than {amount}"),
         }
@@ -237,6 +238,16 @@ pub enum Amount {
     Bytes(u64),
     /// A time.
     Time(Duration),
+}
+
+impl Amount {
+    /// So many of these.
+    fn of(self, noun: &str) -> String {
+        match self {
+            Self::Count(count) => counted(count, noun),
+            other => format!("{other} {noun}s"),
+        }
+    }
 }
 
 impl fmt::Display for Amount {

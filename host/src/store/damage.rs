@@ -16,7 +16,7 @@ use super::mark::{Compared, Left, Print, sync_folder};
 use super::{OpenError, audit, is_busy, schema, start};
 use crate::clock::Clock;
 use crate::limits;
-use crate::message::Millis;
+use crate::message::{Millis, counted};
 
 /// What is known of a file before SQLite opens it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,7 +300,8 @@ fn values(conn: &Connection, version: usize) -> rusqlite::Result<Vec<String>> {
     for (table, sql) in checks {
         let rows: i64 = conn.query_row(&sql, [], |row| row.get(0))?;
         if rows > 0 {
-            wrong.push(format!("{rows} rows of the table {table} hold values that mag never writes"));
+            let rows = counted(rows.unsigned_abs(), "row");
+            wrong.push(format!("table {table}: {rows} with values that mag never writes"));
         }
     }
     Ok(wrong)

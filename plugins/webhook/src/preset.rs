@@ -79,7 +79,7 @@ pub(crate) fn send(
     for (at, alert) in alerts.iter().enumerate().skip(done) {
         let with_progress = |failure: Failure| Failure { progress: Some(at.to_string().into_bytes()), ..failure };
         if at - done == REQUESTS {
-            let more = format!("{} alerts are left for the next call", alerts.len() - at);
+            let more = format!("left for the next call: {}", alerts.len() - at);
             return Err(with_progress(failure::rate_limited("more", &more, Some(NEXT_MS))));
         }
         let mut request = request(preset, url.trim_end_matches('/'), alert);

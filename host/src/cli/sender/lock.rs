@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::ExitCode;
 
+use super::super::words::count;
 use super::super::{EXIT_USAGE, cache_dir, complain, env, load_config, print};
 use crate::config::{Config, Locked};
 use crate::daemon::{self, explain};
@@ -40,7 +41,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let lines = difference(&accepted, &now);
     print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     let same = if lines.is_empty() { ", nothing is different" } else { "" };
-    print(&format!("{}: {} plugins{same}\n", path.display(), now.len()));
+    print(&format!("{}: {}{same}\n", path.display(), count(now.len() as u64, "plugin")));
     ExitCode::SUCCESS
 }
 

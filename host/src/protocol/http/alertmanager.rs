@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 use super::super::text::cut;
 use super::{Answer, Head, Outcome, Refusal, Take};
 use crate::limits;
-use crate::message::{ALERT_KIND, Ends, Labels, Message, Millis, Posted, Severity, Word};
+use crate::message::{ALERT_KIND, Ends, Labels, Message, Millis, Posted, Severity, Word, counted};
 
 /// Names and values, each a text, as they stand in the body.
 #[derive(Debug, Default)]
@@ -138,7 +138,8 @@ fn left_out(alerts: u64, receiver: &str, group: Pairs) -> Posted {
     labels.retain(|(name, value)| good_label(name, value).is_ok());
     labels.push((NAME_LABEL.to_owned(), LEFT_OUT.to_owned()));
     let receiver: String = receiver.chars().take(limits::LABEL_NAME_BYTES).collect();
-    let text = format!("Alertmanager left {alerts} alerts out for its receiver {receiver}: see its max_alerts");
+    let text =
+        format!("Alertmanager left {} out for its receiver {receiver}: see its max_alerts", counted(alerts, "alert"));
     labels.push(("receiver".to_owned(), receiver));
     let message =
         Message { text, kind: ALERT_KIND.into(), severity: None, labels: Labels::new(labels), source: Word::default() };
