@@ -45,6 +45,7 @@ mod black_box {
     mod readme;
     mod reload;
     mod reload_keys;
+    mod reload_order;
     mod secrets;
     mod send;
     mod senders;

@@ -38,7 +38,7 @@ mod report;
 mod turns;
 mod usage;
 
-pub use reload::{Loaded, LoadedReport, Reload, Reloaded};
+pub use reload::{Loaded, LoadedReport, Reload, Reloaded, Unchanged};
 pub use report::{
     At, Decided, DeliveryReport, Intake, LetterList, LetterReport, LetterTexts, Queued, Selection, SenderReport,
     SilenceList, SilenceMade, SilenceReport, SilenceWanted, SilencesNamed, Status, StoreReport,

@@ -36,6 +36,7 @@ mod looking;
 mod monitors;
 mod reload;
 mod senders;
+mod wanted;
 
 pub(crate) use listeners::check as check_listeners;
 pub(crate) use senders::explain;

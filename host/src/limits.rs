@@ -277,15 +277,14 @@ pub const ADMIN_BODY_SECONDS: u64 = 10;
 /// How long a new config may take to be read, compiled and started before it is given up: longer than the largest plugin
 /// takes to compile.
 pub const RELOAD_SECONDS: u64 = 120;
-/// How long the senders of a new config may take to sign in before the others are taken without waiting for them; with
-/// what is compiled before it a reload ends within a connection's time.
+/// How long the senders of a new config may take to sign in before the others are taken without waiting for them.
 pub const RELOAD_SIGN_IN_SECONDS: u64 = 20;
 /// Between two looks at the files of a config that is watched. One change takes two of them.
 pub const RELOAD_LOOK_MILLIS: u64 = 1_000;
 /// Wishes to have the config read again that may wait while it is.
 pub const RELOADS: usize = 16;
-/// A whole connection, the answer included.
-pub const ADMIN_CONNECTION_SECONDS: u64 = 60;
+/// A whole connection, the answer included: what comes of the longest reload is still answered.
+pub const ADMIN_CONNECTION_SECONDS: u64 = RELOAD_SECONDS + 30;
 /// How long a test of a sender is waited for, unless whoever asks says otherwise, and at most.
 pub const TEST_WAIT_SECONDS: [u64; 2] = [60, 60 * 60];
 /// How long engine and store have to give a sign of life.

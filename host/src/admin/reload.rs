@@ -13,7 +13,7 @@ use crate::message::Millis;
 #[derive(Debug, Default)]
 pub struct Reload {
     /// Who waits for what comes of it: what changed, or why nothing did.
-    pub answer: Option<oneshot::Sender<Result<Reloaded, String>>>,
+    pub answer: Option<oneshot::Sender<Result<Reloaded, Unchanged>>>,
     /// Whether nobody asked, so that there is nothing to say when nothing is different.
     pub quiet: bool,
 }
@@ -25,6 +25,20 @@ pub struct Reloaded {
     pub changes: Vec<String>,
     /// Mistakes that harm nothing.
     pub warnings: Vec<String>,
+}
+
+/// Why a wish to have the config read again changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unchanged {
+    /// The new config is wrong; in lines for a person.
+    #[error("{0}")]
+    Refused(String),
+    /// Somebody wanted the same before this was done, and what is read for them is newer.
+    #[error("a newer reload took the place of this one, before anything of it counted; `mag status` says what counts")]
+    Overtaken,
+    /// There is nothing to change any more.
+    #[error("mag is stopping, the next start reads the config anew")]
+    Stopping,
 }
 
 /// The config that mag runs with.
@@ -60,11 +74,16 @@ impl From<Loaded> for LoadedReport {
 
 /// Has the config read again, and says what came of it.
 pub(super) async fn reload(admin: &Admin) -> Result<Answer, Refusal> {
-    let stopping = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "mag is stopping");
     let (answer, answered) = oneshot::channel();
-    admin.reload.send(Reload { answer: Some(answer), quiet: false }).await.map_err(|_closed| stopping())?;
-    match answered.await.map_err(|_dropped| stopping())? {
-        Ok(reloaded) => Ok(json(StatusCode::OK, &reloaded)),
-        Err(why) => Err(Refusal::new(StatusCode::CONFLICT, why)),
-    }
+    let sent = admin.reload.send(Reload { answer: Some(answer), quiet: false }).await;
+    // Whoever would answer is gone only when mag stops.
+    let answered =
+        if sent.is_ok() { answered.await.unwrap_or(Err(Unchanged::Stopping)) } else { Err(Unchanged::Stopping) };
+    answered.map(|reloaded| json(StatusCode::OK, &reloaded)).map_err(|unchanged| {
+        let status = match unchanged {
+            Unchanged::Refused(_) => StatusCode::CONFLICT,
+            Unchanged::Overtaken | Unchanged::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Refusal::new(status, unchanged.to_string())
+    })
 }

@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
@@ -45,6 +45,9 @@ pub(super) enum Unanswered {
     /// mag says no, in its own words.
     #[error("{0}")]
     Refused(String),
+    /// mag says that it cannot do it as things are, in its own words.
+    #[error("{0}")]
+    NotNow(String),
     /// The answer makes no sense.
     #[error("what answers at {address} is not this mag: {why}")]
     Odd {
@@ -56,11 +59,11 @@ pub(super) enum Unanswered {
 }
 
 impl Unanswered {
-    /// As the README has it: 1 refused, 75 not reached.
+    /// As the README has it: 1 refused, 75 not reached or not now.
     pub(super) fn exit(&self) -> ExitCode {
         match self {
             Self::Refused(_) | Self::Odd { .. } => ExitCode::FAILURE,
-            Self::NoAdmin | Self::Away { .. } => ExitCode::from(EXIT_TEMPORARY),
+            Self::NoAdmin | Self::Away { .. } | Self::NotNow(_) => ExitCode::from(EXIT_TEMPORARY),
         }
     }
 
@@ -135,17 +138,20 @@ impl Mag {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| away(error.to_string()))?;
         let asked = runtime.block_on(async { timeout(time, request(&address, method, path, body)).await });
-        let (good, answer) = match asked {
+        let (status, answer) = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => return Err(away(format!("{error:#}"))),
             Err(_) => return Err(away(format!("no answer in {} s", time.as_secs()))),
         };
         let odd = |error: serde_json::Error| Unanswered::Odd { address: address.clone(), why: error.to_string() };
-        if good {
+        if status.is_success() {
             return serde_json::from_slice(&answer).map_err(odd);
         }
         let refusal: Refusal = serde_json::from_slice(&answer).map_err(odd)?;
-        Err(Unanswered::Refused(refusal.error))
+        Err(match status {
+            StatusCode::SERVICE_UNAVAILABLE => Unanswered::NotNow(refusal.error),
+            _ => Unanswered::Refused(refusal.error),
+        })
     }
 }
 
@@ -159,7 +165,7 @@ async fn request(
     method: Method,
     path: &str,
     body: Option<&serde_json::Value>,
-) -> anyhow::Result<(bool, Bytes)> {
+) -> anyhow::Result<(StatusCode, Bytes)> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
@@ -169,8 +175,8 @@ async fn request(
         None => request.body(Full::<Bytes>::default())?,
     };
     let answer = sender.send_request(request).await?;
-    let good = answer.status().is_success();
+    let status = answer.status();
     let bytes = answer.into_body().collect().await?.to_bytes();
     connection.abort();
-    Ok((good, bytes))
+    Ok((status, bytes))
 }

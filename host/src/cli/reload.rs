@@ -10,6 +10,7 @@ use super::ask::{Mag, Unanswered, Where};
 use super::{ConfigError, EXIT_USAGE, complain, env, load_config, print};
 use crate::admin::Reloaded;
 use crate::config::Config;
+use crate::limits;
 
 /// Arguments of `mag reload`.
 #[derive(Args, Clone, Debug)]
@@ -18,10 +19,10 @@ pub(super) struct ReloadArgs {
     place: Where,
 }
 
-/// Plugins may have to be compiled, and senders to sign in.
-const TIMEOUT: Duration = Duration::from_secs(60);
+/// Plugins may have to be compiled, and senders to sign in: as long as mag answers at all.
+const TIMEOUT: Duration = Duration::from_secs(limits::ADMIN_CONNECTION_SECONDS);
 
-/// Has it read; exit status 0 taken, 1 refused, 2 config, 75 mag is not reached.
+/// Has it read; exit status 0 taken, 1 refused, 2 config, 75 mag is not reached, stops, or has a newer wish to read it.
 pub(super) fn run(args: &ReloadArgs, config: Option<&Path>) -> ExitCode {
     let (mag, wrong) = find(&args.place, config);
     match mag.post_within::<Reloaded>("/api/v1/reload", &serde_json::json!({}), TIMEOUT) {
@@ -37,6 +38,10 @@ pub(super) fn run(args: &ReloadArgs, config: Option<&Path>) -> ExitCode {
             // Each reason says itself where it is.
             complain(&error.to_string());
             complain("mag: the new config is refused, the one before goes on");
+            error.exit()
+        }
+        Err(error @ Unanswered::NotNow(_)) => {
+            complain(&format!("mag: nothing is reloaded: {error}"));
             error.exit()
         }
         Err(error) => match wrong {

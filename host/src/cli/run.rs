@@ -125,11 +125,14 @@ async fn until_stopped(ready: Ready, source: Source, mut hang_up: Signal) -> any
     }
     let mut signals = listen()?;
     tracing::info!("still stopping; another signal ends mag at once");
-    tokio::select! {
-        done = daemon => done,
-        () = any(&mut signals) => {
-            complain("mag: ended at once by a second signal; what was acknowledged is in the store");
-            Ok(())
+    loop {
+        tokio::select! {
+            done = &mut daemon => return done,
+            () = any(&mut signals) => {
+                complain("mag: ended at once by a second signal; what was acknowledged is in the store");
+                return Ok(());
+            }
+            _ = hang_up.recv() => tracing::info!("SIGHUP: mag is stopping, the next start reads the config anew"),
         }
     }
 }

@@ -15,8 +15,9 @@ use super::looking::Looking;
 use super::monitors::Monitors;
 use super::reload::{self, Candidate, Running};
 use super::senders::Senders;
+use super::wanted::{Outcome, Wanted};
 use super::{Generation, Phase, Source, as_loaded, bounds, files, names, routing};
-use crate::admin::{Loaded, Reload, Reloaded};
+use crate::admin::{Loaded, Reload, Reloaded, Unchanged};
 use crate::clock::Clock;
 use crate::engine::Reroute;
 use crate::limits;
@@ -52,23 +53,32 @@ pub(super) struct Rest {
 }
 
 /// A new config that is being prepared.
-type Prepared = Pin<Box<dyn Future<Output = Result<Candidate, String>> + Send>>;
+struct Preparing {
+    /// Dropped when a newer one takes its place: then nothing of it is left.
+    candidate: Pin<Box<dyn Future<Output = Result<Candidate, String>> + Send>>,
+    wanted: Wanted,
+}
 
 impl House {
     /// Returns when mag is told to stop. Until then a new config is taken when somebody wants it; it is prepared beside all
-    /// that goes on.
+    /// that goes on, and a newer wish takes the place of one that is not taken yet.
     pub(super) async fn until_stopped(
         &mut self,
         stop: &CancellationToken,
         mut reloads: mpsc::Receiver<Reload>,
     ) -> anyhow::Result<()> {
         (self.source.manager)(Phase::Ready("takes messages in"));
-        let mut preparing: Option<(Prepared, Vec<Reload>)> = None;
+        let mut preparing: Option<Preparing> = None;
         loop {
             let prepared = tokio::select! {
                 // First, because a stop also ends the engine.
                 biased;
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => {
+                    if preparing.is_some() {
+                        tracing::info!("the new config is not taken: mag is stopping, the next start reads it anew");
+                    }
+                    return Ok(());
+                }
                 error = self.store.failure() => {
                     bail!("the store failed ({error}); what was not acknowledged may or may not be in it: start mag again")
                 }
@@ -80,58 +90,58 @@ impl House {
                 never = self.listeners.watch_over() => match never {},
                 never = self.polling.watch_over() => match never {},
                 prepared = of(&mut preparing) => prepared,
-                Some(reload) = reloads.recv(), if preparing.is_none() => {
-                    let mut wanted = vec![reload];
+                Some(reload) = reloads.recv() => {
                     // Whoever waits already wants the same.
-                    while let Ok(another) = reloads.try_recv() {
-                        wanted.push(another);
-                    }
-                    (self.source.manager)(Phase::Reloading);
-                    preparing = Some((self.prepare(), wanted));
+                    let wanted = Wanted::new(reload, std::iter::from_fn(|| reloads.try_recv().ok()));
+                    preparing = Some(self.prepare(wanted, preparing.take()));
                     continue;
                 }
             };
-            let wanted = preparing.take().map(|(_, wanted)| wanted).unwrap_or_default();
-            let result = match prepared {
+            let Some(Preparing { wanted, .. }) = preparing.take() else { continue };
+            let outcome = match prepared {
                 Ok(candidate) => self.take(candidate, stop).await,
-                Err(why) => Err(why),
+                Err(why) => Err(Unchanged::Refused(why)),
             };
-            self.tell(&result, wanted.iter().all(|reload| reload.quiet));
-            for answer in wanted.into_iter().filter_map(|reload| reload.answer) {
-                if answer.send(result.clone()).is_err() {
-                    tracing::debug!("nobody waits any more for what came of a reload");
-                }
-            }
+            self.tell(&outcome, wanted.is_quiet());
+            wanted.answer(&outcome);
         }
     }
 
-    fn prepare(&self) -> Prepared {
+    /// Begins to prepare a new config, in the place of one that is being prepared.
+    fn prepare(&self, wanted: Wanted, former: Option<Preparing>) -> Preparing {
+        (self.source.manager)(Phase::Reloading);
+        let wanted = match former {
+            Some(Preparing { candidate, wanted: former }) => {
+                tracing::info!("the config is read anew, in the place of a reload that was not done");
+                // Whatever it has bound is free again before this one looks.
+                drop(candidate);
+                wanted.overtake(former)
+            }
+            None => wanted,
+        };
         let running = Running {
             generation: Arc::clone(&self.current),
             sockets: self.listeners.sockets(),
             settings: self.listeners.settings().clone(),
             broken: self.senders.broken(),
         };
-        let preparing = reload::prepare(Arc::clone(&self.source), self.host.clone(), running);
-        Box::pin(async {
-            let limit = Duration::from_secs(limits::RELOAD_SECONDS);
-            let late = || format!("error: it could not be read and started within {} s", limit.as_secs());
-            tokio::time::timeout(limit, preparing).await.unwrap_or_else(|_elapsed| Err(late()))
-        })
+        let candidate = Box::pin(reload::prepare(Arc::clone(&self.source), self.host.clone(), running));
+        Preparing { candidate, wanted }
     }
 
     /// Takes a config that is prepared: the routes first, because they are what can still fail; the rest cannot.
-    async fn take(&mut self, candidate: Candidate, stop: &CancellationToken) -> Result<Reloaded, String> {
+    async fn take(&mut self, candidate: Candidate, stop: &CancellationToken) -> Outcome {
         let Candidate { generation, routes, senders, monitors, ports, settings, looking, mut told } = candidate;
         if let Some(routes) = routes {
             let (done, answered) = oneshot::channel();
             let senders = names(&generation.config);
             let bounds = bounds(&generation.config);
             let reroute = Reroute { routes: routes.clone(), routing: routing(&routes), senders, bounds, done };
-            let gone = || "mag is stopping".to_owned();
-            self.reroutes.send(reroute).await.map_err(|_gone| gone())?;
-            let rerouted = stop.run_until_cancelled(answered).await.ok_or_else(gone)?.map_err(|_gone| gone())?;
-            let rerouted = rerouted.map_err(|trouble| format!("error: the store {trouble}: nothing was changed"))?;
+            self.reroutes.send(reroute).await.map_err(|_gone| Unchanged::Stopping)?;
+            let answered = stop.run_until_cancelled(answered).await.ok_or(Unchanged::Stopping)?;
+            let rerouted = answered
+                .map_err(|_gone| Unchanged::Stopping)?
+                .map_err(|trouble| Unchanged::Refused(format!("error: the store {trouble}: nothing was changed")))?;
             if rerouted.closed > 0 {
                 let closed = rerouted.closed;
                 told.changes.push(format!("open groups: {} kept, {closed} closed with their routes", rerouted.kept));
@@ -158,8 +168,8 @@ impl House {
     }
 
     /// Says what came of a reload, to the log and to whoever looks in.
-    fn tell(&self, result: &Result<Reloaded, String>, quiet: bool) {
-        match result {
+    fn tell(&self, outcome: &Outcome, quiet: bool) {
+        match outcome {
             Ok(Reloaded { changes, warnings }) => {
                 for warning in warnings {
                     tracing::warn!("{}", warning.replacen(" warning:", "", 1));
@@ -173,7 +183,10 @@ impl House {
                 self.shown.send_replace(as_loaded(&self.current.config, &self.clock));
                 (self.source.manager)(Phase::Ready("takes messages in"));
             }
-            Err(why) => {
+            Err(Unchanged::Overtaken | Unchanged::Stopping) => {
+                tracing::info!("the new config is not taken: mag is stopping, the next start reads it anew");
+            }
+            Err(Unchanged::Refused(why)) => {
                 tracing::error!("the new config is refused, the one before goes on");
                 tracing::error!("{why}");
                 self.shown.send_modify(|loaded| loaded.refused = Some((self.clock.now(), why.clone())));
@@ -222,9 +235,9 @@ impl House {
 }
 
 /// What comes of the preparing, if there is any.
-async fn of(preparing: &mut Option<(Prepared, Vec<Reload>)>) -> Result<Candidate, String> {
+async fn of(preparing: &mut Option<Preparing>) -> Result<Candidate, String> {
     match preparing {
-        Some((prepared, _)) => prepared.await,
+        Some(preparing) => (&mut preparing.candidate).await,
         None => std::future::pending().await,
     }
 }

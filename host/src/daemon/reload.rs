@@ -44,12 +44,19 @@ pub(super) struct Candidate {
     pub(super) told: Reloaded,
 }
 
-/// Prepares a new config.
+/// Prepares a new config, in bounded time. Dropped before its end it leaves nothing behind but what a thread still
+/// reads or compiles, which nobody waits for.
 ///
 /// # Errors
 ///
 /// Everything that is wrong with it, in lines for a person.
 pub(super) async fn prepare(source: Arc<Source>, host: Host, running: Running) -> Result<Candidate, String> {
+    let limit = Duration::from_secs(limits::RELOAD_SECONDS);
+    let late = || format!("error: it could not be read and started within {} s", limit.as_secs());
+    tokio::time::timeout(limit, prepare_all(source, host, running)).await.unwrap_or_else(|_elapsed| Err(late()))
+}
+
+async fn prepare_all(source: Arc<Source>, host: Host, running: Running) -> Result<Candidate, String> {
     let old = Arc::clone(&running.generation);
     let (host, own) = (host.clone(), Arc::clone(&old));
     // Files are read, and plugins looked into.

@@ -285,20 +285,23 @@ impl Host {
 }
 
 impl Runtime {
-    /// The compiled plugin; whoever asks first compiles, the others wait for it.
+    /// The compiled plugin; whoever asks first compiles, the others wait for it. Compiling goes on when nobody waits any
+    /// more, since it cannot be broken off: a reload that takes the place of another one must not begin anew.
     async fn compiled(self: &Arc<Self>, profile: &Arc<Profile>) -> Result<Arc<Plugin>, StartError> {
         let cell = {
             let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(compiled.entry(profile.hash).or_insert_with(|| Arc::new(OnceCell::new())))
         };
-        let made = cell.get_or_try_init(|| async {
-            let (runtime, theirs) = (Arc::clone(self), Arc::clone(profile));
-            let compiled = tokio::task::spawn_blocking(move || runtime.compile(&theirs.bytes)).await;
-            compiled.map_err(|error| error.to_string()).and_then(|made| made.map_err(|error| format!("{error:#}")))
+        let (runtime, theirs) = (Arc::clone(self), Arc::clone(profile));
+        let making = tokio::spawn(async move {
+            let made = cell.get_or_try_init(|| async {
+                let compiled = tokio::task::spawn_blocking(move || runtime.compile(&theirs.bytes)).await;
+                compiled.map_err(|error| error.to_string()).and_then(|made| made.map_err(|error| format!("{error:#}")))
+            });
+            made.await.cloned()
         });
-        made.await
-            .cloned()
-            .map_err(|error| StartError::Plugin(profile.wrap(None, &format!("cannot compile it: {error}"))))
+        let made = making.await.unwrap_or_else(|broke_off| Err(broke_off.to_string()));
+        made.map_err(|error| StartError::Plugin(profile.wrap(None, &format!("cannot compile it: {error}"))))
     }
 
     fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Arc<Plugin>> {
