@@ -30,6 +30,14 @@ pub struct Logging {
 }
 
 impl Logging {
+    /// Of nothing that logs.
+    #[cfg(test)]
+    pub(crate) fn nowhere() -> Self {
+        let ((_, format), (_, targets)) =
+            (reload::Layer::new(format(false)), reload::Layer::new(targets(Level::INFO, 0)));
+        Self { format, targets, verbose: 0 }
+    }
+
     /// Logs in another way from now on; what the command line wants more stays.
     pub fn change(&self, json: bool, level: Level) {
         let changed = self.format.reload(format(json)).and_then(|()| self.targets.reload(targets(level, self.verbose)));

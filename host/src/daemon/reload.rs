@@ -225,3 +225,58 @@ impl Generation {
         section(self) != section(old) || self.secrets.monitors.get(name) != old.secrets.monitors.get(name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+
+    use tokio::sync::oneshot;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::config::SecretValues;
+    use crate::sender::HostOptions;
+    use crate::telemetry::Logging;
+
+    fn running() -> Running {
+        let text = config::Source { file: Some("mag.toml".into()), text: String::new() };
+        let config = Config::load(&text, &|_| None).unwrap_or_else(|error| panic!("{error}"));
+        let settings = ingest::Settings {
+            connections: 1,
+            addresses: ingest::Addresses::new(None),
+            idle_timeout: None,
+            line: 1,
+            flight: ingest::Flight::new(1),
+            desk: None,
+        };
+        let generation = Arc::new(Generation::new(config, SecretValues::default(), &[]));
+        Running { generation, sockets: Vec::new(), settings, broken: BTreeSet::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_config_that_takes_too_long_is_given_up() {
+        let ((begins, begun), (go_on, held)) = (oneshot::channel(), mpsc::sync_channel::<()>(0));
+        let waiting = Mutex::new((Some(begins), held));
+        // A folder that does not answer.
+        let read = move || {
+            let (begins, held) = &mut *waiting.lock().expect("one reads");
+            begins.take().expect("it is read once").send(()).expect("the test waits");
+            held.recv().expect_err("nothing is sent");
+            Err("the folder answers at last".to_owned())
+        };
+        let (logging, manager) = (Logging::nowhere(), Box::new(|_: crate::daemon::Phase<'_>| {}));
+        let source = Arc::new(Source { read: Box::new(read), env: Box::new(|_| None), logging, manager });
+        let stdout = Box::new(std::io::sink());
+        let host = HostOptions { cache_dir: None, stdout, stdout_is_terminal: false, double: None };
+        let host = Host::new(host).expect("a host of plugins");
+        let reload = tokio::spawn(prepare(source, host, running()));
+        begun.await.expect("it is read");
+        advance(Duration::from_secs(limits::RELOAD_SECONDS - 1)).await;
+        tokio::task::yield_now().await;
+        assert!(!reload.is_finished(), "there is time left");
+        advance(Duration::from_secs(1)).await;
+        let said = reload.await.expect("it ends").err();
+        assert_eq!(said.as_deref(), Some("error: it could not be read and started within 120 s"));
+        drop(go_on);
+    }
+}
