@@ -256,6 +256,7 @@ fn open_with(
         trim: limits::TRIM_ROWS,
         trimming: trim::Place::default(),
         full_pause: settings.full_pause,
+        was_bounded: pages.is_some(),
         pages,
         reserve,
         fullness: Fullness::of(settings),
@@ -454,6 +455,16 @@ impl Store {
     /// The store stopped.
     pub async fn refit(&self, routing: Routing, known: Vec<String>, queue: u64) -> Result<Vec<(String, u64)>, Stopped> {
         self.ask(|done| Command::Refit { routing, known, queue, done }).await
+    }
+
+    /// Lets the file become so large from now on, also while there is no room: what waits is tried again at once. What is
+    /// in the file stays.
+    ///
+    /// # Errors
+    ///
+    /// The store stopped.
+    pub async fn rebound(&self, max_bytes: Option<u64>) -> Result<(), Stopped> {
+        self.ask(|done| Command::Rebound { max_bytes, done }).await
     }
 
     /// Moves what is left of a sender that is gone to the dead letters, a bounded number of notifications; returns how

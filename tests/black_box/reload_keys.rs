@@ -130,6 +130,25 @@ fn groups_and_ids_and_how_long_alerts_live_change_at_once() {
 }
 
 #[test]
+fn a_full_store_takes_in_again_once_it_may_be_larger_and_connections_may_have_another_amount() {
+    let port = free_port();
+    let with =
+        |store: &str, flight: &str| config(port, &format!("[limits]\nstore = \"{store}\"\nin_flight = \"{flight}\"\n"));
+    let mag = Mag::with(&with("1MiB", "16MiB"));
+    let mut wire = Wire::with_acks(mag.address());
+    let text = "x".repeat(4_000);
+    let full = (0..1_000).find(|n| !wire.writes_while_open(format!("{{\"text\":\"{n} {text}\"}}\n").as_bytes()));
+    mag.says("`[limits] store` is reached");
+    mag.home().configure(&with("64MiB", "64MiB"));
+    assert_eq!(reload(&mag).stdout, "[limits] in_flight: changed\n[limits] store: changed", "written until {full:?}");
+    mag.says("there is room for the store again, taking in goes on");
+    let mut wire = Wire::with_acks(mag.address());
+    wire.writes(&ndjson(&["there is room again"]));
+    wire.is_acked(1);
+    mag.stops();
+}
+
+#[test]
 fn the_log_changes_its_format_and_how_much_it_says() {
     let port = free_port();
     let mag = Mag::with(&config(port, ""));
@@ -138,9 +157,9 @@ fn the_log_changes_its_format_and_how_much_it_says() {
     mag.says(r#""message":"the config is read again, it counts from now on""#);
     mag.home().configure(&config(port, "[log]\nlevel = \"error\"\n"));
     reload(&mag);
-    mag.home().configure(&config(port, "[log]\nlevel = \"error\"\n[limits]\nstore = \"1GiB\"\n"));
-    mag.home().runs(&["reload"]).must_fail_with(1, &["`store` of [limits] cannot change while mag runs"]);
-    mag.says("`store` of [limits] cannot change while mag runs: set it back, or restart mag");
+    mag.home().configure(&config(port, "[log]\nlevel = \"error\"\n[store]\npath = \"other.db\"\n"));
+    mag.home().runs(&["reload"]).must_fail_with(1, &["`path` of [store] cannot change while mag runs"]);
+    mag.says("`path` of [store] cannot change while mag runs: set it back, or restart mag");
     let read = mag.said().iter().filter(|line| line.contains("the config is read again")).count();
     assert_eq!(read, 1, "at this level only what is wrong is said: {:#?}", mag.said());
     mag.stops();

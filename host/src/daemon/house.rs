@@ -148,6 +148,16 @@ impl House {
             }
             self.desk_routes.send_replace(routes);
         }
+        let (limits, former) = (&generation.config.limits, &self.current.config.limits);
+        if limits.store != former.store {
+            // Without a store mag is about to end; one that is busy must not keep it from that.
+            let bounded = stop.run_until_cancelled(self.store.rebound(limits.store)).await;
+            bounded.ok_or(Unchanged::Stopping)?.map_err(|store::Stopped| Unchanged::Stopping)?;
+        }
+        if limits.in_flight != former.in_flight {
+            // Before connections get what it says.
+            settings.flight.resize(limits.in_flight);
+        }
         self.senders.replace(&generation.config, senders).await;
         self.listeners.replace(ports, settings);
         if let Some(looking) = looking {

@@ -78,7 +78,7 @@ async fn prepare_all(source: Arc<Source>, host: Host, running: Running) -> Resul
     let started = start(config, fresh).await?;
     let rules = Rules::all(config, &generation.secrets.listen);
     let settings = settings_for(config, &running.settings);
-    let others = differ(&settings, &running.settings);
+    let others = differ(&settings, &running.settings) || config.limits.in_flight != old.config.limits.in_flight;
     let ports = listeners::prepare(config, ports, rules, running.sockets, others).await?;
     let looking = look_elsewhere(&old.config, config).await?;
     let mut senders = sign_in(started).await?;

@@ -21,16 +21,38 @@ const GRAIN_BYTES: usize = 1024;
 /// What all connections of all listeners share.
 #[derive(Clone, Debug)]
 pub struct Flight {
-    seats: Arc<Semaphore>,
-    loads: Arc<Semaphore>,
+    /// Another one when there is to be another amount.
+    room: Arc<Mutex<Room>>,
     /// One body that takes long to read, with what it is merged to.
     large: Arc<Semaphore>,
     /// Large answers of HTTP that nobody has taken yet.
     answers: Arc<Semaphore>,
+    held: Arc<Mutex<Holding>>,
+}
+
+/// What an amount is shared out to.
+#[derive(Clone, Debug)]
+struct Room {
+    seats: Arc<Semaphore>,
+    loads: Arc<Semaphore>,
     /// Grains that there are.
     load_grains: u32,
-    held: Arc<Mutex<Holding>>,
     known_bytes: usize,
+}
+
+impl Room {
+    fn new(bytes: usize) -> Self {
+        let at_a_time = (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1);
+        let seats = (bytes / 2 / SEAT_BYTES).clamp(1, at_a_time);
+        let grains = (bytes / 2 / GRAIN_BYTES).max(1);
+        let load_grains = u32::try_from(grains).unwrap_or(u32::MAX);
+        Self {
+            seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
+            loads: Arc::new(Semaphore::new(load_grains as usize)),
+            load_grains,
+            known_bytes: bytes / 2 / seats,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -40,6 +62,18 @@ struct Holding {
     next: u64,
     /// In the order of coming.
     holders: BTreeMap<u64, (usize, Arc<Notify>)>,
+}
+
+impl Holding {
+    /// Whoever has waited longest goes, until the others fit.
+    fn make_room(&mut self) {
+        while self.bytes > self.most
+            && let Some((_, (bytes, longest))) = self.holders.pop_first()
+        {
+            self.bytes = self.bytes.saturating_sub(bytes);
+            longest.notify_one();
+        }
+    }
 }
 
 /// The right to read and merge, or to have a batch on its way; given back when dropped.
@@ -53,30 +87,36 @@ impl Flight {
     /// same messages anew, in memory that all of them share.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
-        let at_a_time = (std::thread::available_parallelism().map_or(1, NonZero::get) / 2).max(1);
-        let seats = (bytes / 2 / SEAT_BYTES).clamp(1, at_a_time);
-        let grains = (bytes / 2 / GRAIN_BYTES).max(1);
-        let load_grains = u32::try_from(grains).unwrap_or(u32::MAX);
         let holding = Holding { most: bytes, bytes: 0, next: 0, holders: BTreeMap::new() };
         Self {
-            seats: Arc::new(Semaphore::new(seats.min(Semaphore::MAX_PERMITS))),
-            loads: Arc::new(Semaphore::new(load_grains as usize)),
+            room: Arc::new(Mutex::new(Room::new(bytes))),
             large: Arc::new(Semaphore::new(1)),
             answers: Arc::new(Semaphore::new(limits::HTTP_ANSWER_BYTES / limits::HTTP_FREE_ANSWER_BYTES)),
-            load_grains,
             held: Arc::new(Mutex::new(holding)),
-            known_bytes: bytes / 2 / seats,
         }
+    }
+
+    /// Shares out another amount from now on, for all that have a part of this. What is at work or on its way by the
+    /// former amount, or waits for that, comes to its end beside it.
+    pub(crate) fn resize(&self, bytes: usize) {
+        *self.room.lock().unwrap_or_else(PoisonError::into_inner) = Room::new(bytes);
+        let mut holding = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        holding.most = bytes;
+        holding.make_room();
+    }
+
+    fn room(&self) -> Room {
+        self.room.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a connection that has a seat may know of messages that came before, whoever sent them.
     pub(super) fn known_bytes(&self) -> usize {
-        self.known_bytes
+        self.room().known_bytes
     }
 
     /// Waits for a seat.
     pub(super) async fn seat(&self) -> Option<Pass> {
-        Arc::clone(&self.seats).acquire_owned().await.ok()
+        self.room().seats.acquire_owned().await.ok()
     }
 
     /// Waits for the one place beside the seats: for what is read for so long that others should not wait for it.
@@ -86,8 +126,9 @@ impl Flight {
 
     /// Waits until a batch of so many bytes may be on its way; a larger one than all together goes alone.
     pub(super) async fn load(&self, bytes: usize) -> Option<Pass> {
-        let grains = u32::try_from(bytes / GRAIN_BYTES + 1).unwrap_or(u32::MAX).min(self.load_grains);
-        Arc::clone(&self.loads).acquire_many_owned(grains).await.ok()
+        let Room { loads, load_grains, .. } = self.room();
+        let grains = u32::try_from(bytes / GRAIN_BYTES + 1).unwrap_or(u32::MAX).min(load_grains);
+        loads.acquire_many_owned(grains).await.ok()
     }
 
     /// Room for an answer of HTTP until its client has taken it, if there is any beside those that wait.
@@ -108,12 +149,7 @@ impl Flight {
         holding.next += 1;
         holding.bytes = holding.bytes.saturating_add(bytes);
         holding.holders.insert(number, (bytes, Arc::clone(&evicted)));
-        while holding.bytes > holding.most
-            && let Some((_, (bytes, longest))) = holding.holders.pop_first()
-        {
-            holding.bytes = holding.bytes.saturating_sub(bytes);
-            longest.notify_one();
-        }
+        holding.make_room();
         drop(holding);
         Some(Held { number, evicted, flight: Arc::clone(&self.held) })
     }
@@ -172,6 +208,22 @@ mod tests {
         drop(large);
         let (_some, _more) = (flight.load(SEAT_BYTES / 2).await, flight.load(SEAT_BYTES / 4).await);
         assert!(timeout(Duration::from_secs(1), flight.load(SEAT_BYTES / 2)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_amount_counts_at_once_and_who_has_something_of_the_former_one_keeps_it() {
+        let flight = Flight::new(2 * MIB);
+        let shared = flight.clone();
+        let (all, seat, held) = (flight.load(99 * MIB).await, flight.seat().await, flight.hold(MIB));
+        shared.resize(8 * MIB);
+        let (more, another) = (flight.load(3 * MIB).await, timeout(Duration::from_secs(1), flight.seat()).await);
+        assert!(more.is_some() && another.is_ok(), "there is room beside what has the former amount");
+        assert!(timeout(Duration::from_secs(1), flight.load(2 * MIB)).await.is_err(), "it is bounded again");
+        drop((all, seat, more));
+        assert!(flight.load(4 * MIB).await.is_some());
+        assert!(!evicted(held.as_ref()).await);
+        shared.resize(MIB / 2);
+        assert!(evicted(held.as_ref()).await, "less may be held, so the longest goes");
     }
 
     #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
-use rusqlite::{ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode, ffi};
 use tokio::time::Instant;
 
 use super::writer::{Command, Effects, Writer};
@@ -247,10 +247,27 @@ impl Writer {
         }
     }
 
+    /// The file may become so large from now on; what is in it stays, also where that is more. Room is looked for at once.
+    pub(super) fn rebound(&mut self, bytes: Option<u64>) {
+        match pages(&self.conn, bytes) {
+            Ok(pages) => self.pages = pages,
+            Err(error) => return tracing::error!(%error, "[limits] store stays as it was, start mag again"),
+        }
+        self.was_bounded |= self.pages.is_some();
+        if let Some(held) = &mut self.held {
+            held.retry = self.clock.instant();
+        }
+    }
+
     /// Sets how large the file may become by a transaction.
     pub(super) fn set_bound(&self, leaves: Leaves) -> rusqlite::Result<()> {
-        let Some(pages) = self.pages else { return Ok(()) };
-        self.conn.pragma_update(None, "max_page_count", bound(pages, leaves))
+        let most = match self.pages {
+            Some(pages) => bound(pages, leaves),
+            // SQLite goes by what it was told last.
+            None if self.was_bounded => PAGES_MOST,
+            None => return Ok(()),
+        };
+        self.conn.pragma_update(None, "max_page_count", most)
     }
 
     /// Whether a file with a bound has pages for something new.
@@ -265,6 +282,17 @@ impl Writer {
         // A little below the bound, so that not every row that goes lets one message in.
         Ok(used.saturating_add(pages / limits::STORE_ROOM_PART) < bound(pages, Leaves::All))
     }
+}
+
+/// What SQLite allows a file.
+const PAGES_MOST: u32 = u32::MAX - 1;
+
+/// Pages of a file that may have so many bytes.
+pub(super) fn pages(conn: &Connection, bytes: Option<u64>) -> rusqlite::Result<Option<u32>> {
+    let Some(bytes) = bytes else { return Ok(None) };
+    let page: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = bytes / u64::from(page.max(1));
+    Ok(Some(u32::try_from(pages).unwrap_or(PAGES_MOST).clamp(1, PAGES_MOST)))
 }
 
 fn bound(pages: u32, leaves: Leaves) -> u32 {

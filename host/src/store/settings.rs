@@ -63,10 +63,7 @@ impl Settings {
 
     /// Pages that the file may have.
     pub(super) fn pages(&self, conn: &Connection) -> rusqlite::Result<Option<u32>> {
-        let Some(bytes) = self.max_bytes else { return Ok(None) };
-        let page: u32 = conn.pragma_query_value(None, "page_size", |row| row.get(0))?;
-        let pages = bytes / u64::from(page.max(1));
-        Ok(Some(u32::try_from(pages).unwrap_or(u32::MAX - 1).max(1)))
+        full::pages(conn, self.max_bytes)
     }
 
     pub(super) fn connect(&self) -> rusqlite::Result<Connection> {

@@ -57,6 +57,8 @@ pub(super) enum Command {
     Refit { routing: Routing, known: Vec<String>, queue: u64, done: oneshot::Sender<Vec<(String, u64)>> },
     /// A sender is gone, and so is what it was doing: some of what is left goes to the dead letters.
     Bury { sender: String, done: oneshot::Sender<u64> },
+    /// The file may become so large from now on; changes no row.
+    Rebound { max_bytes: Option<u64>, done: oneshot::Sender<()> },
     /// Forget what was told before then.
     Trim { before: Millis, done: oneshot::Sender<Trimmed> },
 }
@@ -88,6 +90,8 @@ pub(super) struct Writer {
     pub(super) full_pause: Duration,
     /// Pages that the file may have, if it has a bound.
     pub(super) pages: Option<u32>,
+    /// Whether it ever had one.
+    pub(super) was_bounded: bool,
     pub(super) reserve: Reserve,
     pub(super) fullness: Fullness,
     /// Commands that wait for room on the disk.
@@ -223,6 +227,12 @@ impl Writer {
                     rest.push(Command::Disarm { sender, done });
                 }
                 Command::Look(look) => look(&self.conn),
+                Command::Rebound { max_bytes, done } => {
+                    self.rebound(max_bytes);
+                    if done.send(()).is_err() {
+                        tracing::debug!("nobody waits for another size of the store");
+                    }
+                }
                 other => rest.push(other),
             }
         }
@@ -324,7 +334,7 @@ impl Writer {
                     woken.push(sender.clone());
                 }
                 // Done before.
-                Command::Look(_) => {}
+                Command::Look(_) | Command::Rebound { .. } => {}
                 Command::Refit { routing, known, .. } => effects.refit = Some(Refit::to(&transaction, routing, known)?),
                 // One that came back goes on with it.
                 Command::Bury { sender, .. } if self.known.contains(sender) => effects.buried.push_back(0),
@@ -396,7 +406,7 @@ impl Writer {
                     self.metrics.trimmed.inc_by(trimmed.forgot as u64);
                     done.send(trimmed).is_err()
                 }
-                Command::Arm { .. } | Command::Look(_) => false,
+                Command::Arm { .. } | Command::Look(_) | Command::Rebound { .. } => false,
             };
             if gone {
                 tracing::debug!("a commit is done that nobody waits for any more");

@@ -70,6 +70,31 @@ async fn without_room_deliveries_go_on_and_what_is_new_is_there_once_when_there_
 }
 
 #[tokio::test]
+async fn a_store_that_may_be_larger_takes_in_what_waited_and_one_that_may_be_smaller_keeps_what_it_has() {
+    let (_folder, path) = file();
+    // It would look for room by itself only in an hour.
+    let pause = Duration::from_secs(60 * 60);
+    let settings = Settings { max_bytes: Some(400_000), full_pause: pause, ..Settings::new(Some(&path)) };
+    let rig = Rig::with(&settings, &[("root", &["console"])], &["console"], clock::Clock::derived(NOON));
+    let (waits, before) = fill(&rig).await;
+    rig.store.rebound(Some(4_000_000)).await.expect("the store runs");
+    waits.await.expect("the task ends").expect("there is room for it");
+    rig.store.rebound(Some(400_000)).await.expect("the store runs");
+    let store = rig.store.clone();
+    let waits = tokio::spawn(async move { store.change(closing(vec![large(before + 1)])).await });
+    passed(&rig, 3).await;
+    assert!(!waits.is_finished(), "there is more in it than it may have");
+    rig.store.rebound(None).await.expect("the store runs");
+    waits.await.expect("the task ends").expect("nothing bounds it");
+    for n in 2..40 {
+        rig.store.change(closing(vec![large(before + n)])).await.expect("nothing bounds it");
+    }
+    rig.stop();
+    balanced(&path);
+    assert_eq!(number(&path, "SELECT count(*) FROM queue"), i64::from(before + 40));
+}
+
+#[tokio::test]
 async fn nobody_who_takes_back_what_it_asked_for_is_given_it_by_a_change_that_waited() {
     let (_folder, path) = file();
     let rig = small(&path);
