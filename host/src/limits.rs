@@ -327,6 +327,9 @@ pub const PLUGIN_CALLS_KEPT: usize = 16;
 /// The code of one function: compilers take more than twice as long for one that is twice as long. The largest known one,
 /// of a Python, has 417 KiB.
 pub const PLUGIN_FUNCTION_BYTES: u32 = 768 * 1024;
+/// The code of all functions together. A MiB takes the compiler 1.6 to 2.1 s of the processor (measured), so that the
+/// largest plugin is compiled within [`RELOAD_SECONDS`] on one core. A JavaScript engine has 9 MiB, a Python 6.
+pub const PLUGIN_CODE_BYTES: u32 = 32 * 1024 * 1024;
 /// Functions of a component; a JavaScript engine has 13,000.
 pub const PLUGIN_FUNCTIONS: u32 = 100_000;
 /// A component file; the largest known guests, Python ones, stay under half of it.

@@ -43,6 +43,12 @@ pub enum Unfit {
         max = limits::PLUGIN_FUNCTION_BYTES
     )]
     LongFunction(u32),
+    /// All of its functions together are longer than any that a language's kit makes.
+    #[error(
+        "its functions have {0} bytes of code or more, and may have {max} together: compiling it would take too long",
+        max = limits::PLUGIN_CODE_BYTES
+    )]
+    MuchCode(u32),
     /// It has more functions than any other.
     #[error("it has more than {} functions: compiling it would take too long", limits::PLUGIN_FUNCTIONS)]
     Functions,
@@ -158,7 +164,8 @@ pub(super) fn imports(bytes: &[u8]) -> (Vec<String>, Option<String>) {
 
 fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), Unfit> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
-    let (mut surface, mut types, mut depth, mut functions) = (Surface::default(), None, 0_usize, 0_u32);
+    let (mut surface, mut types, mut depth) = (Surface::default(), None, 0_usize);
+    let (mut functions, mut code) = (0_u32, 0_u32);
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload?;
         match &payload {
@@ -182,7 +189,12 @@ fn surface(bytes: &[u8]) -> Result<(Surface, Option<Types>), Unfit> {
                     }
                 }
             }
-            Payload::CodeSectionStart { count, .. } => {
+            Payload::CodeSectionStart { count, size, .. } => {
+                // As long as the section says that it is, before any of it is looked at.
+                code = code.saturating_add(*size);
+                if code > limits::PLUGIN_CODE_BYTES {
+                    return Err(Unfit::MuchCode(code));
+                }
                 functions = functions.saturating_add(*count);
                 if functions > limits::PLUGIN_FUNCTIONS {
                     return Err(Unfit::Functions);

@@ -58,21 +58,40 @@ fn code_that_no_person_writes_is_refused_before_anybody_compiles_it() {
     refused(&with("(func)".repeat(100_000)), "it has more than 100000 functions: compiling it would take too long");
 }
 
+/// A number as WebAssembly writes it.
+fn leb(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while value > 127 {
+        bytes.push(u8::try_from(value & 127).unwrap() | 128);
+        value >>= 7;
+    }
+    bytes.push(u8::try_from(value).unwrap());
+    bytes
+}
+
+#[test]
+fn more_code_than_any_plugin_has_is_refused_before_any_of_it_is_looked_at() {
+    /// A component with a module that says that it has so much code.
+    fn saying(code: usize) -> Vec<u8> {
+        let (component, module) = (*b"\0asm\x0d\0\x01\0", *b"\0asm\x01\0\0\0");
+        // One type of functions, one function, and its code, which begins with how many there are.
+        let sections = [vec![1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10], leb(1 + code), vec![1]].concat();
+        [component.to_vec(), vec![1], leb(module.len() + sections.len() + code), module.to_vec(), sections].concat()
+    }
+    const MOST: usize = 32 * 1024 * 1024;
+    refused(
+        &saying(MOST + 1),
+        "its functions have 33554433 bytes of code or more, and may have 33554432 together: compiling it would take too long",
+    );
+    assert!(matches!(inspect(&saying(MOST)), Err(Unfit::Malformed(_))), "so much may be there, and is not");
+}
+
 #[test]
 fn components_that_stand_in_each_other_without_end_are_refused_before_they_cost_anything() {
     /// An empty component with this many levels below it, their lengths from the inside out.
     fn nested(levels: usize) -> Vec<u8> {
         const HEAD: [u8; 8] = [0, b'a', b's', b'm', 13, 0, 1, 0];
         let mut lengths = vec![HEAD.len()];
-        let leb = |mut value: usize| {
-            let mut bytes = Vec::new();
-            while value > 127 {
-                bytes.push(u8::try_from(value & 127).unwrap() | 128);
-                value >>= 7;
-            }
-            bytes.push(u8::try_from(value).unwrap());
-            bytes
-        };
         for _ in 0..levels {
             let inner = *lengths.last().unwrap();
             lengths.push(HEAD.len() + 1 + leb(inner).len() + inner);
