@@ -327,6 +327,8 @@ pub const PLUGIN_CALLS_KEPT: usize = 16;
 /// The code of one function: compilers take more than twice as long for one that is twice as long. The largest known one,
 /// of a Python, has 417 KiB.
 pub const PLUGIN_FUNCTION_BYTES: u32 = 768 * 1024;
+/// A plugin that is compiled for longer is said to be, so that nobody thinks that mag hangs.
+pub const PLUGIN_COMPILE_SILENT_MILLIS: u64 = 1_000;
 /// The code of all functions together. A MiB takes the compiler 1.6 to 2.1 s of the processor (measured), so that the
 /// largest plugin is compiled within [`RELOAD_SECONDS`] on one core. A JavaScript engine has 9 MiB, a Python 6.
 pub const PLUGIN_CODE_BYTES: u32 = 32 * 1024 * 1024;

@@ -5,6 +5,7 @@
 
 mod bundled;
 mod call;
+mod compile;
 mod component;
 mod contract_v1;
 mod engine;

@@ -1,10 +1,7 @@
-//! From a loaded sender to one that runs: compile, ask what it is, let it check its config, settle what it may reach.
+//! From a loaded sender to one that runs: have it compiled, ask what it is, let it check its config, settle what it may reach.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
-
-use tokio::sync::OnceCell;
-use wasmtime::component::Component;
+use std::sync::Arc;
 
 use super::call::{Call, Ended};
 use super::contract_v1::Plugin;
@@ -15,7 +12,7 @@ use super::load::Profile;
 use super::look::{Asked, Looked};
 use super::secrets::Wire;
 use super::started::{Parts, Started, last_words};
-use super::{Host, Runtime, Sender, text};
+use super::{Sender, text};
 use crate::config::Sha256;
 use crate::egress::{Client, Grants, Origin};
 use crate::limits;
@@ -271,42 +268,4 @@ fn secret_mistakes(profile: &Profile, manifest: &Manifest) -> Vec<ConfigMistake>
         ConfigMistake { pointer: format!("/secrets/{name}"), message: format!("secrets.{name}: {why}") }
     });
     missing.chain(in_vain).chain(profile.secrets.unusable(&manifest.secrets)).collect()
-}
-
-impl Host {
-    /// Frees the code of plugins that no sender runs any more.
-    pub fn forget_unused(&self) {
-        let mut compiled = self.0.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever compiles holds the cell, whoever runs the plugin holds what is in it.
-        compiled.retain(|_, cell| {
-            Arc::strong_count(cell) > 1 || cell.get().is_some_and(|plugin| Arc::strong_count(plugin) > 1)
-        });
-    }
-}
-
-impl Runtime {
-    /// The compiled plugin; whoever asks first compiles, the others wait for it. Compiling goes on when nobody waits any
-    /// more, since it cannot be broken off: a reload that takes the place of another one must not begin anew.
-    async fn compiled(self: &Arc<Self>, profile: &Arc<Profile>) -> Result<Arc<Plugin>, StartError> {
-        let cell = {
-            let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(compiled.entry(profile.hash).or_insert_with(|| Arc::new(OnceCell::new())))
-        };
-        let (runtime, theirs) = (Arc::clone(self), Arc::clone(profile));
-        let making = tokio::spawn(async move {
-            let made = cell.get_or_try_init(|| async {
-                let compiled = tokio::task::spawn_blocking(move || runtime.compile(&theirs.bytes)).await;
-                compiled.map_err(|error| error.to_string()).and_then(|made| made.map_err(|error| format!("{error:#}")))
-            });
-            made.await.cloned()
-        });
-        let made = making.await.unwrap_or_else(|broke_off| Err(broke_off.to_string()));
-        made.map_err(|error| StartError::Plugin(profile.wrap(None, &format!("cannot compile it: {error}"))))
-    }
-
-    fn compile(&self, bytes: &[u8]) -> wasmtime::Result<Arc<Plugin>> {
-        let component = Component::new(&self.engine, bytes)?;
-        let linked = self.linker.instantiate_pre(&component)?;
-        Plugin::new(linked).map(Arc::new)
-    }
 }
