@@ -171,6 +171,51 @@ fn a_web_page_changes_no_silence_under_a_name_of_its_own() {
     mag.stops();
 }
 
+/// What a browser says to Grafana with `method` and this body, as Grafana's server passes it on to a data source of kind
+/// Alertmanager at `host`: it names the data source's own host, takes `Origin`, `Referer`, cookies and most of
+/// `X-Forwarded-*` away, and adds some of its own (grafana/grafana `pkg/api/pluginproxy/ds_proxy.go`, `director`, and
+/// `pkg/util/proxyutil/proxyutil.go`, `PrepareProxyRequest`); the paths are those of the implementation `prometheus` in
+/// `pkg/services/ngalert/api/lotex_am.go`.
+fn as_grafana_asks(mag: &Mag, host: &str, method: &str, path: &str, body: &str) -> Reply {
+    let mut wire = mag.wire();
+    let content = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: Grafana/12.1.0\r\nContent-Length: {}\r\n\
+         Accept: application/json, text/plain, */*\r\nAccept-Language: en-US,en;q=0.5\r\n{content}\
+         Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\nX-Forwarded-For: 192.0.2.7\r\n\
+         X-Grafana-Device-Id: 0123456789abcdef\r\nX-Grafana-Org-Id: 1\r\nX-Grafana-User: ann\r\n\
+         X-Grafana-Referer: https://grafana.example.org/alerting/silences\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    wire.writes(format!("{head}{body}").as_bytes());
+    Reply::read(&wire.hears_to_the_end())
+}
+
+#[test]
+fn grafana_makes_lists_and_ends_silences_whatever_name_it_has_for_mag() {
+    let receiver = Receiver::start();
+    let mag = Mag::with(&config(&receiver, ""));
+    let silence = json!({
+        "matchers": [{ "name": "alertname", "value": "DiskFull", "isRegex": false, "isEqual": true }],
+        "startsAt": "2024-05-01T12:00:00.000Z", "endsAt": "2099-05-01T12:00:00.000Z", "createdBy": "ann",
+        "comment": "from Grafana", "id": "",
+    });
+    for host in ["mag.example.org:3050", "mag", "127.0.0.1:3050"] {
+        let asks = |method: &str, path: &str, body: &str| as_grafana_asks(&mag, host, method, path, body);
+        let made = asks("POST", "/api/v2/silences", &silence.to_string());
+        assert_eq!(made.status, 200, "{host}: {made:?}");
+        let id = made.json()["silenceID"].as_str().expect("an id").to_owned();
+        let listed = asks("GET", "/api/v2/silences", "").json();
+        let found = listed.as_array().expect("a list").iter().find(|one| one["id"] == *id);
+        assert_eq!(found.map(|one| &one["status"]["state"]), Some(&json!("active")), "{host}: {listed}");
+        assert_eq!(asks("GET", &format!("/api/v2/silence/{id}"), "").json()["comment"], "from Grafana");
+        let ended = asks("DELETE", &format!("/api/v2/silence/{id}"), "");
+        assert_eq!(ended.status, 200, "{host}: {ended:?}");
+        assert_eq!(asks("GET", &format!("/api/v2/silence/{id}"), "").json()["status"]["state"], "expired");
+    }
+    mag.stops();
+}
+
 fn amtool(mag: &Mag, arguments: &[&str]) -> Option<String> {
     let amtool = tool::find("amtool", "prometheus-alertmanager")?;
     let url = format!("--alertmanager.url=http://{}", mag.address());
