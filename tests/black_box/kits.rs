@@ -61,6 +61,22 @@ fn conforms(lang: &str, tools: &[&str]) {
 }
 
 #[test]
+fn the_pages_show_what_a_new_sender_is_answered_with() {
+    let pages = [
+        ("rust", include_str!("../../plugin-sdk/docs/rust.md")),
+        ("js", include_str!("../../plugin-sdk/docs/javascript.md")),
+        ("python", include_str!("../../plugin-sdk/docs/python.md")),
+    ];
+    let folder = tempfile::tempdir().expect("a folder");
+    for (lang, page) in pages {
+        let said = works(folder.path(), &binary(), &["sender", "new", "room", "--lang", lang]);
+        let shown = format!("$ mag sender new room --lang {lang}\n{said}");
+        assert!(page.contains(&shown), "the page for {lang} does not show this:\n{shown}");
+        std::fs::remove_dir_all(folder.path().join("room")).expect("the new folder");
+    }
+}
+
+#[test]
 #[ignore = "builds a guest: minutes"]
 fn a_new_sender_in_rust_conforms() {
     conforms("rust", &["cargo"]);

@@ -2,6 +2,7 @@
 
 use super::support::{Home, Mag, classic, free_port};
 
+const README: &str = include_str!("../../README.md");
 const SHIPPED: &str = include_str!("../../mag.toml");
 
 /// The shipped config, on a port that is free.
@@ -53,6 +54,23 @@ fn three_less_are_told_when_the_time_is_over_together_with_all_other_open_groups
 #[test]
 fn the_shipped_config_is_good() {
     shipped().runs(&["check"]).must_be(0, "1 sender, 2 routes: ok", "");
+}
+
+/// What the README shows, in this language, after these words.
+#[track_caller]
+fn shown(after: &str, language: &str) -> &'static str {
+    let (_, rest) = README.split_once(after).unwrap_or_else(|| panic!("the README does not say {after:?}"));
+    let block = rest.split_once(&format!("```{language}\n")).and_then(|(_, rest)| rest.split_once("\n```"));
+    block.unwrap_or_else(|| panic!("nothing in {language} after {after:?}")).0
+}
+
+#[test]
+fn mag_check_says_of_four_senders_what_is_shown() {
+    let home = Home::with_exactly(shown("Four of them in one config", "toml")).file("hook-token", b"x\n");
+    let only_mine = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(home.path("hook-token"), only_mine).expect("a file of the folder");
+    let ended = home.env("SLACK_TOKEN", "xoxb-1").env("SMTP_PASSWORD", "p").runs(&["check"]);
+    ended.must_be(0, shown("`mag check` says of each sender what it asks for", "text"), "");
 }
 
 #[test]

@@ -26,8 +26,9 @@ pub(in crate::cli) struct NewArgs {
 /// Writes a new sender; exit status 0, or 2 when it cannot.
 pub(super) fn run(args: &NewArgs) -> ExitCode {
     match write(args, Path::new("")) {
-        Ok(files) => {
-            print(&format!("{} files in {}/\n\nnext:\n", files, args.name));
+        Ok(_files) => {
+            // How many there are changes with every file of the SDK, and helps nobody.
+            print(&format!("{}/ is made\n\nnext:\n", args.name));
             for step in steps(args) {
                 print(&format!("  {step}\n"));
             }

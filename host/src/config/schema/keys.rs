@@ -199,7 +199,8 @@ const ENV: Key = key("env", Text, "The environment variable that holds it");
 const SECRET_FILE: Key = key("file", Text, "The file that holds it, relative to this one; read again when it changes");
 const CREDENTIAL: Key = key("credential", Text, "The credential of the service manager that holds it");
 const COMMAND: Key = key("command", Texts, "The program that prints it, and what that is given");
-const REFRESH: Key = key("refresh", Duration, "With command: after so long it is run again; else at a start only");
+const REFRESH: Key =
+    key("refresh", Duration, "With command: after so long, 10s or more, it is run again; else at a start only");
 
 const SECRET: &[Key] = &[ENV, SECRET_FILE, CREDENTIAL, COMMAND, REFRESH];
 
