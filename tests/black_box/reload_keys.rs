@@ -80,6 +80,18 @@ fn a_single_port_that_nobody_uses_goes_on_however_often_it_is_changed() {
 }
 
 #[test]
+fn a_config_file_that_is_gone_is_refused_and_opens_no_port_to_all() {
+    let port = free_port();
+    let mag = Home::with(&config(port, "")).start_by(&["run"]);
+    std::fs::remove_file(mag.home().path("mag.toml")).expect("it is there");
+    let ended = mag.home().runs(&["reload", "--admin", &mag.admin().address()]);
+    ended.must_fail_with(1, &["mag.toml is gone", "the new config is refused, the one before goes on"]);
+    mag.home().configure(&config(port, ""));
+    mag.home().runs(&["reload"]).must_be(0, "nothing is different", "");
+    mag.stops();
+}
+
+#[test]
 fn handles_that_a_new_sender_needs_are_kept_from_connections() {
     let sender = |name: &str| format!("[senders.{name}]\nplugin = \"console\"\n");
     let port = free_port();
@@ -205,7 +217,7 @@ fn a_sender_that_waits_for_a_person_is_tried_again_though_nothing_of_it_changed(
         .gets("/api/v1/status", |status| (status.json()["senders"][0]["health"] == "misconfigured").then_some(()));
     // What was wrong was on the other side.
     open.store(true, Ordering::SeqCst);
-    assert_eq!(reload(&mag).stdout, "sender hook: tried again, it works now (webhook 0.1.0)");
+    assert_eq!(reload(&mag).stdout, "sender hook: started again, what waits for it is tried now (webhook 0.1.0)");
     assert_eq!(receiver.request(2).header("webhook-id"), receiver.request(1).header("webhook-id"));
     let home = mag.stops();
     assert_eq!(home.store().account("root", "hook").told, 1);

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{ConfigError, EXIT_USAGE, cache_dir, complain, env, load_config};
+use super::{EXIT_USAGE, cache_dir, complain, env, load_config};
 use crate::admin::Reload;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,6 +51,7 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
         }
     };
     config.store.replace_damaged |= args.repair;
+    let had_file = config.file.is_some();
     let logging = match telemetry::init(config.log.json, config.log.level, verbose) {
         Ok(logging) => logging,
         Err(error) => {
@@ -66,7 +68,7 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
             return ExitCode::from(EXIT_USAGE);
         }
     };
-    let done = runtime.block_on(until_stopped(ready, source(flag, logging), hang_up));
+    let done = runtime.block_on(until_stopped(ready, source(flag, had_file, logging), hang_up));
     // Whatever still computes in a plugin or waits for a broken store does not hold up the end.
     runtime.shutdown_background();
     match done {
@@ -78,14 +80,20 @@ pub(super) fn run(args: &RunArgs, flag: Option<&Path>, verbose: u8) -> ExitCode 
     }
 }
 
-/// Reads the file again that was read at the start.
-fn source(flag: Option<&Path>, logging: Logging) -> Source {
+/// Reads the file again that was read at the start. Once there was one, its absence is a mistake: nobody who removes it
+/// asks for a port that is open to all.
+fn source(flag: Option<&Path>, had_file: bool, logging: Logging) -> Source {
     let flag = flag.map(Path::to_owned);
-    let read = move || -> Result<Config, ConfigError> {
-        let source = Config::find(flag.as_deref(), &env)?;
-        Ok(Config::load(&source, &env)?)
+    let had_file = AtomicBool::new(had_file);
+    let read = move || -> Result<Config, String> {
+        let source = Config::find(flag.as_deref(), &env).map_err(|error| error.to_string())?;
+        let has_file = source.file.is_some();
+        if had_file.fetch_or(has_file, Ordering::Relaxed) && !has_file {
+            return Err("error: mag.toml is gone; to run with the shipped defaults, start mag anew".to_owned());
+        }
+        Config::load(&source, &env).map_err(|error| error.to_string())
     };
-    let read = Box::new(move || read().map_err(|error| error.to_string()));
+    let read = Box::new(read);
     Source { read, env: Box::new(env), logging, manager: Box::new(tell_the_manager) }
 }
 

@@ -94,7 +94,7 @@ fn senders(before: &Generation, now: &Generation, fresh: &Signed, lines: &mut Ve
     for (name, (fresh, said)) in fresh {
         let known = old.senders.iter().any(|sender| sender.name == *name);
         let what = match known {
-            true if now.has_same(before, name) => "tried again, it works now",
+            true if now.has_same(before, name) => "started again, what waits for it is tried now",
             true => "changed",
             false => "added",
         };
