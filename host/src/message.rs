@@ -8,10 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 
+mod labels;
 mod numbered;
 mod posted;
 mod word;
 
+pub use labels::{Labels, Pairs, pack};
 pub use numbered::{Count, Learned, Numbered, Origin, Times};
 pub use posted::{Ends, Posted, alert_bytes};
 pub use word::Word;
@@ -75,15 +77,19 @@ impl Severity {
     /// Reads any of the words that clients use, in any case; `None` for a word that is no severity.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        let lower = word.to_ascii_lowercase();
-        Some(match lower.as_str() {
-            "trace" => Self::Trace,
-            "debug" => Self::Debug,
-            "info" => Self::Info,
-            "notice" => Self::Notice,
-            "warn" | "warning" => Self::Warning,
-            "err" | "error" => Self::Error,
-            "crit" | "critical" | "fatal" | "alert" | "emerg" | "panic" => Self::Critical,
+        // No word is longer, and nothing is allocated for those that are none.
+        let mut lower = [0; 8];
+        let lower = lower.get_mut(..word.len())?;
+        lower.copy_from_slice(word.as_bytes());
+        lower.make_ascii_lowercase();
+        Some(match &*lower {
+            b"trace" => Self::Trace,
+            b"debug" => Self::Debug,
+            b"info" => Self::Info,
+            b"notice" => Self::Notice,
+            b"warn" | b"warning" => Self::Warning,
+            b"err" | b"error" => Self::Error,
+            b"crit" | b"critical" | b"fatal" | b"alert" | b"emerg" | b"panic" => Self::Critical,
             _ => return None,
         })
     }
@@ -92,75 +98,6 @@ impl Severity {
 impl fmt::Display for Severity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Labels of a message or a group: names are unique and sorted, so that equal labels are equal values.
-///
-/// Most messages have none, and a pointer to nothing is small.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Labels(Option<Box<Pairs>>);
-
-/// At least one.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Pairs(Vec<(String, String)>);
-
-impl Labels {
-    /// Sorts the pairs by name; of two with the same name the later one wins.
-    #[must_use]
-    pub fn new(mut pairs: Vec<(String, String)>) -> Self {
-        pairs.reverse();
-        pairs.sort_by(|a, b| a.0.cmp(&b.0));
-        pairs.dedup_by(|b, a| a.0 == b.0);
-        Self::of(pairs)
-    }
-
-    fn of(pairs: Vec<(String, String)>) -> Self {
-        Self((!pairs.is_empty()).then(|| Box::new(Pairs(pairs))))
-    }
-
-    fn pairs(&self) -> &[(String, String)] {
-        self.0.as_deref().map_or(&[], |pairs| &pairs.0)
-    }
-
-    /// The value of a label, if it is there.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let at = self.pairs().binary_search_by(|(n, _)| n.as_str().cmp(name)).ok()?;
-        self.pairs().get(at).map(|(_, value)| value.as_str())
-    }
-
-    /// Name and value of each, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs().iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-
-    /// How many there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.pairs().len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// Adds those of `others` whose names are not there.
-    pub fn add_missing(&mut self, others: &[(String, String)]) {
-        for (name, value) in others {
-            if let Err(at) = self.pairs().binary_search_by(|(known, _)| known.as_str().cmp(name)) {
-                self.0.get_or_insert_default().0.insert(at, (name.clone(), value.clone()));
-            }
-        }
-    }
-
-    /// Keeps only what `other` has too, with the same value: what all messages of a group share.
-    pub fn keep_shared(&mut self, other: &Self) {
-        let Some(mut pairs) = self.0.take() else { return };
-        pairs.0.retain(|(name, value)| other.get(name) == Some(value));
-        *self = Self::of(pairs.0);
     }
 }
 

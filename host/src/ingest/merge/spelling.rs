@@ -73,10 +73,9 @@ pub(super) fn spell(parsed: Parsed<'_>, words: &mut Words, text_bytes: usize) ->
         }
     };
     let truncated = parsed.truncated || cut;
-    let Extra { kind, labels, source } = parsed.extra.map(|extra| *extra).unwrap_or_default();
-    let mut labels: Vec<_> = labels.into_iter().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+    let Extra { kind, mut labels, source } = parsed.extra.map(|extra| *extra).unwrap_or_default();
     if truncated {
-        labels.push((TRUNCATED_LABEL.to_owned(), "true".to_owned()));
+        labels.push((TRUNCATED_LABEL.into(), "true".into()));
     }
     let message = Message {
         text,
