@@ -38,7 +38,7 @@ pub(super) async fn read(headers: &HeaderMap, body: &mut Incoming, shared: &Shar
     }
     let whole = collect(body, shared);
     match timeout(Duration::from_secs(limits::HTTP_BODY_SECONDS), whole).await {
-        Ok(bytes) => Ok(Body { bytes: bytes?.into(), coding }),
+        Ok(bytes) => Ok(Body { bytes: bytes?, coding }),
         Err(_) => Err(Refusal {
             status: StatusCode::REQUEST_TIMEOUT,
             why: format!("the body took longer than {} s", limits::HTTP_BODY_SECONDS),
@@ -59,13 +59,15 @@ pub(super) async fn skip(mut body: Incoming) {
     }
 }
 
-async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Vec<u8>, Refusal> {
-    let mut bytes = Vec::new();
+async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Bytes, Refusal> {
+    let mut bytes = Collected::default();
     let mut held: Option<Held> = None;
     let mut counted = 0;
     let started = shared.clock.instant();
     loop {
         let frame = tokio::select! {
+            // What is there already needs no timer.
+            biased;
             frame = body.frame() => frame,
             () = sleep_until(started + allowed(bytes.len())) => {
                 let why = format!("the body came slower than {} B/s", limits::HTTP_BODY_BYTES_PER_SECOND);
@@ -82,18 +84,52 @@ async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Vec<u8>, Refusa
                 });
             }
         };
-        let Some(frame) = frame else { return Ok(bytes) };
+        let Some(frame) = frame else { return Ok(bytes.whole()) };
         let frame = frame.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limits::HTTP_BODY_BYTES {
             return Err(too_large());
         }
-        bytes.extend_from_slice(&data);
+        bytes.add(data, body);
         if bytes.capacity() > counted {
             counted = bytes.capacity();
             drop(held.take());
             held = shared.settings.flight.hold(counted);
         }
+    }
+}
+
+/// The pieces of a body in one. When that is one piece it is not copied; the first of several is, because it keeps a
+/// whole read buffer from being used again.
+#[derive(Debug, Default)]
+struct Collected {
+    only: Bytes,
+    joined: Vec<u8>,
+}
+
+impl Collected {
+    fn len(&self) -> usize {
+        self.only.len() + self.joined.len()
+    }
+
+    fn capacity(&self) -> usize {
+        self.only.len() + self.joined.capacity()
+    }
+
+    /// Adds a piece; `body` is what comes behind it.
+    fn add(&mut self, piece: Bytes, body: &Incoming) {
+        if self.joined.is_empty() && body.is_end_stream() {
+            self.only = piece;
+            return;
+        }
+        // Nobody gets more memory for bytes that are only announced than for those that came.
+        let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).min(piece.len());
+        self.joined.reserve(piece.len() + announced);
+        self.joined.extend_from_slice(&piece);
+    }
+
+    fn whole(self) -> Bytes {
+        if self.joined.is_empty() { self.only } else { self.joined.into() }
     }
 }
 
