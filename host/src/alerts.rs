@@ -1,15 +1,18 @@
 //! Which alerts fire: known by their labels and by when they began, so that one that is posted again counts nothing.
 //!
-//! Pure: time and the random key are handed in. Whoever holds an [`Alerts`] decides for everybody, so there is one, and
+//! Pure: time is handed in. Whoever holds an [`Alerts`] decides for everybody, so there is one, and
 //! what it says of an alert is written in the same transaction as the alert's count.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::BuildHasher as _;
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 use tokio::time::Instant;
 
 use crate::limits;
-use crate::message::{Ends, Labels, Message, Millis, Posted, alert_bytes};
+use crate::message::{Ends, Labels, Message, Millis, Pairs, Posted, Word};
 
 /// An alert that fires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,17 +73,19 @@ pub enum Verdict {
     NoRoom(Message),
 }
 
-/// All alerts that fire. Their labels are looked up by a hash with a secret key, because clients choose them.
+/// All alerts that fire.
 #[derive(Debug)]
 pub struct Alerts {
-    key: [u8; 32],
+    seed: RandomState,
     bounds: Bounds,
     next: i64,
-    all: BTreeMap<i64, Firing>,
-    /// The rows of those with the same labels, the one that began first at the front.
-    named: HashMap<u128, Vec<i64>>,
-    /// When which is over.
-    due: BTreeSet<(Instant, i64)>,
+    /// Those with the same labels together, in the order of coming. They are found by a hash with a random seed, because
+    /// clients choose labels, and known by the labels themselves.
+    named: HashTable<Vec<Firing>>,
+    /// The hash of each one's labels.
+    hashes: BTreeMap<i64, u64>,
+    /// When which is to be looked at: it may be over then, and is not before.
+    looks: BTreeSet<(Instant, i64)>,
     bytes: usize,
     /// What the store does not know of yet.
     changed: BTreeSet<i64>,
@@ -90,8 +95,9 @@ pub struct Alerts {
 #[derive(Debug)]
 struct Firing {
     alert: Alert,
-    name: u128,
     due: Instant,
+    /// When it is to be looked at: seldom moved, because it is posted again and again.
+    look: Instant,
     bytes: usize,
     /// Its end as the store knows it.
     saved_ends: Millis,
@@ -99,21 +105,21 @@ struct Firing {
 
 impl Default for Alerts {
     fn default() -> Self {
-        Self::new([0; 32], Bounds::default())
+        Self::new(Bounds::default())
     }
 }
 
 impl Alerts {
-    /// None fires. `key` is random, so that nobody can choose labels that are taken for others.
+    /// None fires.
     #[must_use]
-    pub fn new(key: [u8; 32], bounds: Bounds) -> Self {
+    pub fn new(bounds: Bounds) -> Self {
         Self {
-            key,
+            seed: RandomState::default(),
             bounds,
             next: 1,
-            all: BTreeMap::new(),
-            named: HashMap::new(),
-            due: BTreeSet::new(),
+            named: HashTable::new(),
+            hashes: BTreeMap::new(),
+            looks: BTreeSet::new(),
             bytes: 0,
             changed: BTreeSet::new(),
             gone: Vec::new(),
@@ -135,146 +141,158 @@ impl Alerts {
     /// How many fire.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.all.len()
+        self.hashes.len()
     }
 
     /// Those that fire.
     pub fn iter(&self) -> impl Iterator<Item = &Alert> {
-        self.all.values().map(|firing| &firing.alert)
+        self.hashes.keys().filter_map(|n| self.get(*n))
     }
 
     /// One that fires, by its row.
     #[must_use]
     pub fn get(&self, n: i64) -> Option<&Alert> {
-        self.all.get(&n).map(|firing| &firing.alert)
+        let same = self.named.find(*self.hashes.get(&n)?, |same| place(same, n).is_some())?;
+        same.get(place(same, n)?).map(|firing| &firing.alert)
     }
 
     /// Whether none fires.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.hashes.is_empty()
     }
 
-    /// Decides about a posted alert.
-    pub fn take(&mut self, posted: Posted, now: Millis, at: Instant) -> Verdict {
-        let name = self.name(&posted.message.labels);
+    /// Decides about an alert that `source` posted.
+    pub fn take(&mut self, posted: Posted<'_>, source: &Word, now: Millis, at: Instant) -> Verdict {
+        let hash = self.seed.hash_one(posted.labels);
         let ends = match posted.ends {
             Ends::Unsaid => now.saturating_add(millis(self.bounds.resolve_timeout)),
             Ends::At(ends) => ends,
             Ends::Told => now.saturating_add(millis(limits::ALERT_TOLD)),
         };
-        let known = self.known(name, posted.starts);
         if ends <= now {
-            let over: Vec<i64> = match (known, posted.starts) {
-                (Some(n), Some(_)) => vec![n],
-                // Whoever says no beginning means whatever fires under these labels…
-                (_, None) => self.named.get(&name).cloned().unwrap_or_default(),
-                // …and whoever says one that nobody knows what had begun by then: an old end ends nothing that is newer.
-                (None, Some(_)) => {
-                    let before = |n: &&i64| self.all.get(n).is_some_and(|firing| firing.alert.starts < ends);
-                    self.named.get(&name).into_iter().flatten().filter(before).copied().collect()
-                }
-            };
-            // It is over since when the client says, whenever that arrives, unless it says something impossible.
-            let ended = |alert: Alert| Alert { ends: if ends > alert.starts { ends } else { now }, ..alert };
-            let over: Vec<Alert> = over.into_iter().filter_map(|n| self.remove(n)).map(ended).collect();
-            return if over.is_empty() { Verdict::Unknown } else { Verdict::Over(over) };
+            return self.end(hash, posted, ends, now);
         }
         let due = at + Duration::from_millis(ends - now).min(LONGEST);
-        if let Some(n) = known {
-            self.refresh(n, posted, (ends, due), now);
-            return Verdict::Fired(n);
+        let same = self.named.find_mut(hash, |same| have(same, posted.labels));
+        let same_rows = same.as_ref().map_or(0, |same| same.len());
+        let (first, known) = match same {
+            Some(same) => (same.first().map(|first| first.alert.n), known(same, posted.starts)),
+            None => (None, None),
+        };
+        if let Some(firing) = known {
+            if due < firing.look {
+                self.looks.remove(&(firing.look, firing.alert.n));
+                self.looks.insert((due, firing.alert.n));
+                firing.look = due;
+            }
+            firing.due = due;
+            if firing.refresh(posted, ends, now) {
+                self.changed.insert(firing.alert.n);
+            }
+            return Verdict::Fired(firing.alert.n);
         }
-        let bytes = posted.bytes();
-        if self.all.len() >= self.bounds.alerts || self.bytes.saturating_add(bytes) > limits::ALERTS_BYTES {
-            return Verdict::NoRoom(posted.message);
+        let bytes = posted.bytes(source);
+        if self.len() >= self.bounds.alerts || self.bytes.saturating_add(bytes) > limits::ALERTS_BYTES {
+            return Verdict::NoRoom(posted.message(source));
         }
-        let oldest =
-            self.named.get(&name).filter(|rows| rows.len() >= limits::ALERT_STARTS).and_then(|rows| rows.first());
-        let replaced = oldest.copied().and_then(|n| self.remove(n));
+        let replaced = first.filter(|_| same_rows >= limits::ALERT_STARTS).and_then(|n| self.remove(n));
         let starts = posted.starts.unwrap_or(now);
-        let message = posted.message.clone();
-        let Posted { annotations, generator, .. } = posted;
+        let message = posted.message(source);
+        let (annotations, generator) = (Labels::from(posted.annotations), posted.generator.to_owned());
         let n = self.next;
         self.next += 1;
-        self.insert(Alert { n, message: posted.message, annotations, generator, starts, ends, updated: now }, due);
+        self.insert(Alert { n, message: message.clone(), annotations, generator, starts, ends, updated: now }, due);
         self.changed.insert(n);
         Verdict::Fires { n, message, starts, replaced }
     }
 
-    /// The alert with these labels that began then; without a beginning, the last one that began.
-    fn known(&self, name: u128, starts: Option<Millis>) -> Option<i64> {
-        let rows = self.named.get(&name)?;
-        match starts {
-            None => rows.last().copied(),
-            Some(starts) => {
-                rows.iter().copied().find(|n| self.all.get(n).is_some_and(|firing| firing.alert.starts == starts))
-            }
-        }
-    }
-
-    fn refresh(&mut self, n: i64, posted: Posted, (ends, due): (Millis, Instant), now: Millis) {
-        let Some(firing) = self.all.get_mut(&n) else { return };
-        self.due.remove(&(firing.due, n));
-        self.due.insert((due, n));
-        firing.due = due;
-        let alert = &mut firing.alert;
-        (alert.ends, alert.updated) = (ends, now);
-        let said_anew = alert.annotations != posted.annotations || alert.generator != posted.generator;
-        if said_anew && posted.bytes() <= firing.bytes.saturating_add(limits::LABEL_VALUE_BYTES) {
-            (alert.annotations, alert.generator) = (posted.annotations, posted.generator);
-        }
-        // After a restart it has its time anyway, so that the store need not hear of every time it is posted again.
-        if said_anew || ends.abs_diff(firing.saved_ends) >= SAVE_AFTER_MILLIS {
-            firing.saved_ends = ends;
-            self.changed.insert(n);
-        }
+    /// An alert is posted that is over.
+    fn end(&mut self, hash: u64, posted: Posted<'_>, ends: Millis, now: Millis) -> Verdict {
+        let same = self.named.find(hash, |same| have(same, posted.labels)).map_or(&[][..], Vec::as_slice);
+        let over: Vec<i64> = match posted.starts {
+            // Whoever says no beginning means whatever fires under these labels…
+            None => same.iter().map(|firing| firing.alert.n).collect(),
+            Some(starts) => match same.iter().find(|firing| firing.alert.starts == starts) {
+                Some(firing) => vec![firing.alert.n],
+                // …and whoever says one that nobody knows what had begun by then: an old end ends nothing that is newer.
+                None => same.iter().filter(|firing| firing.alert.starts < ends).map(|firing| firing.alert.n).collect(),
+            },
+        };
+        // It is over since when the client says, whenever that arrives, unless it says something impossible.
+        let ended = |alert: Alert| Alert { ends: if ends > alert.starts { ends } else { now }, ..alert };
+        let over: Vec<Alert> = over.into_iter().filter_map(|n| self.remove(n)).map(ended).collect();
+        if over.is_empty() { Verdict::Unknown } else { Verdict::Over(over) }
     }
 
     fn insert(&mut self, alert: Alert, due: Instant) {
-        let (n, name) = (alert.n, self.name(&alert.message.labels));
-        let bytes = alert_bytes(&alert.message, &alert.annotations, &alert.generator);
+        let (n, hash) = (alert.n, self.seed.hash_one(alert.message.labels.pairs()));
+        let bytes = alert.bytes();
         self.bytes += bytes;
-        self.due.insert((due, n));
-        self.named.entry(name).or_default().push(n);
-        self.all.insert(n, Firing { name, due, bytes, saved_ends: alert.ends, alert });
+        self.looks.insert((due, n));
+        self.hashes.insert(n, hash);
+        let firing = Firing { due, look: due, bytes, saved_ends: alert.ends, alert };
+        let labels = firing.alert.message.labels.pairs();
+        match self.named.find_mut(hash, |same| have(same, labels)) {
+            Some(same) => same.push(firing),
+            None => {
+                let hash_of = |same: &Vec<Firing>| {
+                    same.first().map_or(0, |first| self.seed.hash_one(first.alert.message.labels.pairs()))
+                };
+                self.named.insert_unique(hash, vec![firing], hash_of);
+            }
+        }
     }
 
     fn remove(&mut self, n: i64) -> Option<Alert> {
-        let firing = self.all.remove(&n)?;
-        self.due.remove(&(firing.due, n));
-        self.bytes -= firing.bytes;
-        if let Some(rows) = self.named.get_mut(&firing.name) {
-            rows.retain(|row| *row != n);
-            if rows.is_empty() {
-                self.named.remove(&firing.name);
-            }
+        let hash = self.hashes.remove(&n)?;
+        let mut same = self.named.find_entry(hash, |same| place(same, n).is_some()).ok()?;
+        let place = place(same.get(), n)?;
+        let firing = same.get_mut().remove(place);
+        if same.get().is_empty() {
+            same.remove();
         }
+        self.looks.remove(&(firing.look, n));
+        self.bytes -= firing.bytes;
         self.changed.remove(&n);
         self.gone.push(n);
         Some(firing.alert)
     }
 
-    /// When the next one is over.
+    fn find_mut(&mut self, n: i64) -> Option<&mut Firing> {
+        let same = self.named.find_mut(*self.hashes.get(&n)?, |same| place(same, n).is_some())?;
+        let place = place(same, n)?;
+        same.get_mut(place)
+    }
+
+    /// When the next one may be over: it is to be looked for then.
     #[must_use]
     pub fn next_end(&self) -> Option<Instant> {
-        self.due.first().map(|(due, _)| *due)
+        self.looks.first().map(|(look, _)| *look)
     }
 
     /// Those that are over by now, some at a time.
     pub fn over(&mut self, at: Instant) -> Vec<Alert> {
-        let due: Vec<i64> =
-            self.due.iter().take(limits::ALERTS_OVER).take_while(|(due, _)| *due <= at).map(|(_, n)| *n).collect();
-        due.into_iter().filter_map(|n| self.remove(n)).collect()
+        let looked: Vec<i64> =
+            self.looks.iter().take(limits::ALERTS_OVER).take_while(|(look, _)| *look <= at).map(|(_, n)| *n).collect();
+        looked.into_iter().filter_map(|n| if self.goes_on(n, at) { None } else { self.remove(n) }).collect()
+    }
+
+    /// Whether an alert that was to be looked at was posted again meanwhile; it is looked at again then.
+    fn goes_on(&mut self, n: i64, at: Instant) -> bool {
+        let Some(firing) = self.find_mut(n).filter(|firing| firing.due > at) else { return false };
+        let (before, next) = (std::mem::replace(&mut firing.look, firing.due), firing.due);
+        self.looks.remove(&(before, n));
+        self.looks.insert((next, n));
+        true
     }
 
     /// For so long nobody could post: all get that time.
     pub fn wait(&mut self, time: Duration) {
-        self.due = std::mem::take(&mut self.due).into_iter().map(|(due, n)| (due + time, n)).collect();
-        for (due, n) in &self.due {
-            if let Some(firing) = self.all.get_mut(n) {
-                firing.due = *due;
-            }
+        self.looks = std::mem::take(&mut self.looks).into_iter().map(|(look, n)| (look + time, n)).collect();
+        for firing in self.named.iter_mut().flatten() {
+            firing.due += time;
+            firing.look += time;
         }
     }
 
@@ -287,18 +305,61 @@ impl Alerts {
     /// What the store does not know yet: alerts that are new or changed, and rows that are gone.
     pub fn changes(&mut self) -> (Vec<Alert>, Vec<i64>) {
         let changed = std::mem::take(&mut self.changed);
-        let alerts = changed.iter().filter_map(|n| self.all.get(n)).map(|firing| firing.alert.clone()).collect();
+        let alerts = changed.iter().filter_map(|n| self.get(*n)).cloned().collect();
         (alerts, std::mem::take(&mut self.gone))
     }
+}
 
-    fn name(&self, labels: &Labels) -> u128 {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        // Lengths keep ("ab", "c") and ("a", "bc") apart.
-        for part in labels.iter().flat_map(|(name, value)| [name, value]) {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
+impl Firing {
+    /// It is posted again; whether the store is to hear of it.
+    fn refresh(&mut self, posted: Posted<'_>, ends: Millis, now: Millis) -> bool {
+        let alert = &mut self.alert;
+        (alert.ends, alert.updated) = (ends, now);
+        let said_anew = alert.annotations.pairs() != posted.annotations || alert.generator != posted.generator;
+        if said_anew && posted.bytes(&alert.message.source) <= self.bytes.saturating_add(limits::LABEL_VALUE_BYTES) {
+            alert.annotations = Labels::from(posted.annotations);
+            posted.generator.clone_into(&mut alert.generator);
         }
-        hasher.finalize().as_bytes().iter().take(16).fold(0, |name, byte| (name << 8) | u128::from(*byte))
+        // After a restart it has its time anyway, so that the store need not hear of every time it is posted again.
+        let saves = said_anew || ends.abs_diff(self.saved_ends) >= SAVE_AFTER_MILLIS;
+        if saves {
+            self.saved_ends = ends;
+        }
+        saves
+    }
+}
+
+impl Alert {
+    fn bytes(&self) -> usize {
+        let Self { message, annotations, generator, starts, .. } = self;
+        let posted = Posted {
+            labels: message.labels.pairs(),
+            text: &message.text,
+            severity: message.severity,
+            annotations: annotations.pairs(),
+            generator,
+            starts: Some(*starts),
+            ends: Ends::Unsaid,
+        };
+        posted.bytes(&message.source)
+    }
+}
+
+/// Whether those that fire with the same labels have these.
+fn have(same: &[Firing], labels: Pairs<'_>) -> bool {
+    same.first().is_some_and(|first| first.alert.message.labels.pairs() == labels)
+}
+
+/// Where a row is among those with the same labels.
+fn place(same: &[Firing], n: i64) -> Option<usize> {
+    same.iter().position(|firing| firing.alert.n == n)
+}
+
+/// Of those with the same labels the one that began then; without a beginning, the last one that came.
+fn known(same: &mut [Firing], starts: Option<Millis>) -> Option<&mut Firing> {
+    match starts {
+        None => same.last_mut(),
+        Some(starts) => same.iter_mut().find(|firing| firing.alert.starts == starts),
     }
 }
 

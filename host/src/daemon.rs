@@ -268,15 +268,8 @@ fn core(config: &Config, routes: Routes, recovered: &mut Recovered, clock: &Cloc
     let mut core = Core::new(routes, recovered.next_row, bounds.groups);
     let restored = core.restore(recovered, clock.now(), clock.instant());
     let alerts = std::mem::take(&mut recovered.alerts);
-    core.restore_alerts(known_alerts(bounds.alerts), alerts, clock.now(), clock.instant());
+    core.restore_alerts(Alerts::new(bounds.alerts), alerts, clock.now(), clock.instant());
     (core, restored)
-}
-
-/// Alerts that are known to fire: none yet.
-fn known_alerts(bounds: alerts::Bounds) -> Alerts {
-    let mut key = [0; 32];
-    getrandom::fill(&mut key).expect("the system has a source of random numbers, TLS needs one too");
-    Alerts::new(key, bounds)
 }
 
 /// How much engine and store hold at most.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::limits;
-use crate::message::{Batch, Posted};
+use crate::message::Batch;
 use crate::protocol::Spoken;
 use crate::protocol::http::desk::Desk;
 
@@ -104,16 +104,6 @@ impl Shared {
         }
         for message in merged.numbered.iter_mut().flat_map(|numbered| &mut numbered.new) {
             Arc::make_mut(message).labels.add_missing(&self.listener.labels);
-        }
-    }
-
-    /// The same for alerts, which also get a source where they name none.
-    fn label_alerts(&self, alerts: &mut [Posted], peer: &str) {
-        for alert in alerts {
-            alert.message.labels.add_missing(&self.listener.labels);
-            if alert.message.source.is_empty() {
-                alert.message.source.set(peer);
-            }
         }
     }
 

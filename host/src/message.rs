@@ -15,7 +15,9 @@ mod word;
 
 pub use labels::{Labels, Pairs, pack};
 pub use numbered::{Count, Learned, Numbered, Origin, Times};
-pub use posted::{Ends, Posted, alert_bytes};
+#[cfg(test)]
+pub(crate) use posted::OwnPosted;
+pub use posted::{Ends, Posted, Posts};
 pub use word::Word;
 
 /// Unix time in milliseconds.
@@ -154,7 +156,7 @@ pub struct Batch {
     /// Messages with an id, in the order of their lines: whoever counts decides which of them are new.
     pub ids: Vec<Identified>,
     /// Alerts, in the order of their request: whoever counts decides which of them are new.
-    pub alerts: Vec<Posted>,
+    pub alerts: Posts,
     /// Where that is told; there when `ids` is not empty.
     pub answers: Option<Arc<Answers>>,
     /// Who wants to hear when all of it is committed.

@@ -212,8 +212,8 @@ impl Core {
             self.count_numbered(numbered, now, at);
         }
         self.commit_wanted |= batch.alerts.is_empty() && batch.ack.is_some();
-        for posted in batch.alerts.drain(..) {
-            self.post(posted, now, at);
+        for posted in batch.alerts.iter() {
+            self.post(posted, &batch.alerts.source, now, at);
         }
         self.acks.extend(batch.ack);
     }

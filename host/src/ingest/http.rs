@@ -275,7 +275,7 @@ async fn take_in(
     let seat = shared.settings.flight.seat().await;
     if let Some(small) = body.small()? {
         let read = request.read(&small, Intake::new(peer, shared));
-        let taken = read.map_err(|refused| refused.withdraw(shared))?.send(peer, shared).await?;
+        let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
         drop((small, seat));
         return taken.committed().await;
     }
@@ -291,7 +291,7 @@ async fn take_in(
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_cancelled) => intake::stopping(),
     })?;
-    let taken = read.map_err(|refused| refused.withdraw(shared))?.send(peer, shared).await?;
+    let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
     drop(turn);
     taken.committed().await
 }

@@ -7,7 +7,7 @@ mod known;
 mod once;
 mod spelling;
 
-use crate::message::{Entry, Identified, Millis, Numbered};
+use crate::message::{Entry, Identified, Millis, Numbered, Word};
 use crate::protocol::{Identity, Parsed, Raw};
 use known::Known;
 use once::Once;
@@ -50,6 +50,11 @@ impl Merger {
             self.words.peer.set(peer);
             self.known.enter(peer);
         }
+    }
+
+    /// Whose messages come.
+    pub(super) fn peer(&self) -> Word {
+        self.words.peer.clone()
     }
 
     /// Counts the messages at the front that came in these very bytes before; says how many.

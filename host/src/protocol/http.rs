@@ -52,7 +52,7 @@ pub trait Take {
     /// By what name the client knows the request: its answer may repeat it.
     fn name(&mut self, name: &str);
     /// An alert.
-    fn alert(&mut self, alert: Posted);
+    fn alert(&mut self, alert: Posted<'_>);
     /// Something that is not taken: its number in the body, from 0, and why.
     fn refuse(&mut self, index: u64, why: String);
 }

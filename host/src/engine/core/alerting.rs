@@ -11,7 +11,7 @@ use super::firing::{Firing, Joins};
 use super::{Core, key};
 use crate::alerts::{Alert, Alerts, Verdict};
 use crate::group::{Slot, Windows, group_id};
-use crate::message::{Group, GroupId, Labels, Message, Millis, Posted, Reason, Times};
+use crate::message::{Group, GroupId, Labels, Message, Millis, Posted, Reason, Times, Word};
 use crate::store::Closed;
 
 /// Tells of a group that was just told that its alerts are over since `at`; it counts no message.
@@ -22,7 +22,7 @@ pub(super) fn over(group: &Group, at: Millis) -> Closed {
 }
 
 impl Core {
-    /// Goes on with alerts that a former run left; `alerts` is empty and brings its key.
+    /// Goes on with alerts that a former run left; `alerts` is empty and brings its bounds.
     pub fn restore_alerts(&mut self, mut alerts: Alerts, saved: Vec<Alert>, now: Millis, at: Instant) {
         for alert in saved {
             self.join(&alert.message, (alert.n, alert.starts), Joins::Again);
@@ -35,8 +35,8 @@ impl Core {
     }
 
     /// Counts a posted alert if it is new, and closes its group if it was the last one that fired there.
-    pub(super) fn post(&mut self, posted: Posted, now: Millis, at: Instant) {
-        match self.alerts.take(posted, now, at) {
+    pub(super) fn post(&mut self, posted: Posted<'_>, source: &Word, now: Millis, at: Instant) {
+        match self.alerts.take(posted, source, now, at) {
             Verdict::Fires { n, message, starts, replaced } => {
                 self.join(&message, (n, starts), Joins::New);
                 if let Some(replaced) = replaced {

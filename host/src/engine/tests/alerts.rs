@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::alerts::{Alerts, Bounds};
-use crate::message::{ALERT_KIND, Ends, Posted};
+use crate::message::{ALERT_KIND, Ends, OwnPosted, Posts};
 use crate::silence::Silence;
 use crate::store::SilenceWish;
 
@@ -12,7 +12,7 @@ fn by_name(max_messages: u64) -> config::Route {
     config::Route { group_by: vec![Field::Label("alertname".to_owned())], ..root(max_messages) }
 }
 
-fn posted(name: &str, host: &str, ends: Ends) -> Posted {
+fn posted(name: &str, host: &str, ends: Ends) -> OwnPosted {
     let label = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let message = Message {
         text: format!("{name} on {host}"),
@@ -21,7 +21,15 @@ fn posted(name: &str, host: &str, ends: Ends) -> Posted {
         labels: Labels::new([("alertname", name), ("host", host)].map(label).to_vec()),
         source: "127.0.0.1".into(),
     };
-    Posted { message, annotations: Labels::default(), generator: String::new(), starts: Some(NOON), ends }
+    OwnPosted { message, annotations: Labels::default(), generator: String::new(), starts: Some(NOON), ends }
+}
+
+/// One request.
+fn together(posted: &[OwnPosted]) -> Posts {
+    let mut posts = Posts::default();
+    posts.source = "127.0.0.1".into();
+    posted.iter().for_each(|alert| posts.push(alert.view()));
+    posts
 }
 
 const OVER: Ends = Ends::At(1);
@@ -41,7 +49,8 @@ fn silence(matcher: &str, ends: u64) -> Silence {
 }
 
 impl Rig {
-    async fn posts(&self, alerts: Vec<Posted>) {
+    async fn posts(&self, posted: Vec<OwnPosted>) {
+        let alerts = together(&posted);
         let (progress, mut acked) = watch::channel(0);
         let ack = Ack { progress: Arc::new(progress), upto: 1 };
         self.batches.send(Batch { alerts, ack: Some(ack), ..Batch::default() }).await.expect("the engine runs");
@@ -179,14 +188,9 @@ async fn alerts_past_the_limit_count_each_time() {
     let rig = Rig::start(&by_name(30), &path);
     rig.stop().await;
     let mut core = Core::new(Routes::new(&by_name(30)), 1, 100);
-    core.restore_alerts(
-        Alerts::new([1; 32], Bounds { alerts: 1, ..Bounds::default() }),
-        Vec::new(),
-        NOON,
-        Instant::now(),
-    );
+    core.restore_alerts(Alerts::new(Bounds { alerts: 1, ..Bounds::default() }), Vec::new(), NOON, Instant::now());
     for _ in 0..3 {
-        let alerts = vec![posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)];
+        let alerts = together(&[posted("Disk", "a", Ends::Unsaid), posted("Link", "a", Ends::Unsaid)]);
         core.count(Batch { alerts, ..Batch::default() }, NOON, Instant::now());
     }
     let (changes, _) = core.changes(limits::SWEEP_WINDOWS);

@@ -11,7 +11,7 @@ use super::super::counters::Tally;
 use super::super::merge::Merger;
 use super::super::replies::reason;
 use crate::limits;
-use crate::message::{Ack, Answers, Batch, Millis, Posted};
+use crate::message::{Ack, Answers, Batch, Millis, Posted, Posts};
 use crate::protocol::Parsed;
 use crate::protocol::http::{Outcome, Refusal, Take};
 
@@ -19,8 +19,7 @@ use crate::protocol::http::{Outcome, Refusal, Take};
 pub(super) struct Intake {
     now: Millis,
     merger: Box<Merger>,
-    alerts: Vec<Posted>,
-    alert_bytes: usize,
+    alerts: Posts,
     tally: Tally,
     outcome: Outcome,
     too_much: bool,
@@ -45,10 +44,9 @@ impl Take for Intake {
         self.outcome.name.get_or_insert_with(|| name.to_owned());
     }
 
-    fn alert(&mut self, alert: Posted) {
+    fn alert(&mut self, alert: Posted<'_>) {
         self.tally.messages += 1;
         self.outcome.accepted += 1;
-        self.alert_bytes += alert.bytes();
         self.alerts.push(alert);
     }
 
@@ -69,8 +67,7 @@ impl Intake {
         Self {
             now: shared.clock.now(),
             merger,
-            alerts: Vec::new(),
-            alert_bytes: 0,
+            alerts: Posts::default(),
             tally: Tally::default(),
             outcome: Outcome::default(),
             too_much: false,
@@ -95,19 +92,20 @@ impl Intake {
     /// Hands everything to the engine.
     ///
     /// When this is broken off, the merger is lost with what it was about to tell, so nobody goes on with its numbers.
-    pub(super) async fn send(mut self, peer: &str, shared: &Shared) -> Result<Taken, Refusal> {
+    pub(super) async fn send(mut self, shared: &Shared) -> Result<Taken, Refusal> {
         let (progress, committed) = watch::channel(0);
         let answers = Arc::new(Answers::default());
         let mut waited = false;
         if !self.merger.is_empty() || !self.alerts.is_empty() {
             waited = true;
-            let load = shared.settings.flight.load(self.merger.bytes() + self.alert_bytes).await;
+            let load = shared.settings.flight.load(self.merger.bytes() + self.alerts.bytes()).await;
             let mut merged = self.merger.drain();
             self.tally.replaced += merged.odd.replaced;
             self.tally.truncated += merged.odd.truncated;
             shared.label(&mut merged);
             let mut alerts = self.alerts;
-            shared.label_alerts(&mut alerts, peer);
+            alerts.source = self.merger.peer();
+            alerts.label(&shared.listener.labels);
             let ack = Some(Ack { progress: Arc::new(progress), upto: 1 });
             let (entries, numbered) = (merged.entries, merged.numbered);
             let mut batch = Batch { entries, numbered, alerts, ack, load, ..Batch::default() };

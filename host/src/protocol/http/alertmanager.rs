@@ -3,59 +3,67 @@
 //! An alert's text is its summary, else its description, else its name. Its labels stay as they are: they are what it is
 //! known by.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use hyper::http::StatusCode;
-use jiff::Timestamp;
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::super::json::Text;
 use super::super::text::cut;
+use super::super::time;
 use super::{Answer, Head, Outcome, Refusal, Take};
 use crate::limits;
-use crate::message::{ALERT_KIND, Ends, Labels, Message, Millis, Posted, Severity, Word, counted};
+use crate::message::{Ends, Millis, Pairs, Posted, Severity, counted, pack};
 
 /// Names and values, each a text, as they stand in the body.
 #[derive(Debug, Default)]
-struct Pairs(Vec<(String, String)>);
+struct Texts<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
         impl<'de> Visitor<'de> for Reader {
-            type Value = Pairs;
+            type Value = Texts<'de>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object of texts")
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts<'de>, A::Error> {
+                let mut pairs = Vec::with_capacity(USUAL_PAIRS);
+                while let Some((Text(name), Text(value))) = map.next_entry()? {
+                    pairs.push((name, value));
                 }
-                Ok(Pairs(pairs))
+                Ok(Texts(pairs))
             }
-            fn visit_unit<E>(self) -> Result<Pairs, E> {
-                Ok(Pairs::default())
+            fn visit_unit<E>(self) -> Result<Texts<'de>, E> {
+                Ok(Texts::default())
             }
         }
         deserializer.deserialize_any(Reader)
     }
 }
 
+/// Few alerts have more labels, or annotations.
+const USUAL_PAIRS: usize = 8;
+
 /// One alert; a webhook's also says its status.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Item {
-    status: Option<String>,
-    #[serde(default)]
-    labels: Pairs,
-    #[serde(default)]
-    annotations: Pairs,
-    starts_at: Option<String>,
-    ends_at: Option<String>,
-    #[serde(rename = "generatorURL")]
-    generator_url: Option<String>,
+struct Item<'a> {
+    #[serde(borrow)]
+    status: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    labels: Texts<'a>,
+    #[serde(borrow, default)]
+    annotations: Texts<'a>,
+    #[serde(borrow)]
+    starts_at: Option<Text<'a>>,
+    #[serde(borrow)]
+    ends_at: Option<Text<'a>>,
+    #[serde(borrow, rename = "generatorURL")]
+    generator_url: Option<Text<'a>>,
 }
 
 /// What an Alertmanager tells a webhook.
@@ -66,8 +74,8 @@ struct Webhook<'a> {
     receiver: Option<String>,
     #[serde(default)]
     truncated_alerts: u64,
-    #[serde(default)]
-    group_labels: Pairs,
+    #[serde(borrow, default)]
+    group_labels: Texts<'a>,
     #[serde(borrow)]
     alerts: Vec<&'a RawValue>,
 }
@@ -82,33 +90,99 @@ const LEFT_OUT: &str = "AlertsLeftOut";
 /// `POST /api/v2/alerts`: an array of alerts.
 pub(super) fn read(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
     json_only(head)?;
-    let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
-    each(&items, take, |item| {
-        let ends = |said: Option<Millis>| said.map_or(Ends::Unsaid, Ends::At);
-        posted(head, item, ends)
-    })
-}
-
-/// Takes one alert after the other, so that a small body cannot stand for very much memory.
-fn each(
-    items: &[&RawValue],
-    take: &mut dyn Take,
-    read: impl Fn(Item) -> Result<Posted, String>,
-) -> Result<(), Refusal> {
-    let most = limits::ALERTS_POSTED;
-    if items.len() > most {
-        let why = format!("more than {most} alerts: send them in several requests");
-        return Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why });
-    }
-    for (index, item) in (0..).zip(items) {
-        let item = serde_json::from_str(item.get()).map_err(|error| format!("not an alert: {error}"));
-        match item.and_then(&read) {
-            Ok(posted) => take.alert(posted),
-            Err(why) => take.refuse(index, why),
-        }
+    let mut reader = Reader::new(head, take);
+    let ends = |_item: &Item<'_>, said: Option<Millis>| said.map_or(Ends::Unsaid, Ends::At);
+    if reader.at_one_go(body, ends).is_err() {
+        // Something in it is no alert: it is refused alone, unless nothing can be read.
+        let items: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| unreadable(&error))?;
+        reader.each(&items, ends)?;
     }
     Ok(())
 }
+
+/// Takes one alert after the other, so that a small body cannot stand for very much memory.
+struct Reader<'t> {
+    text_bytes: usize,
+    take: &'t mut dyn Take,
+    /// How many are taken or refused.
+    read: usize,
+    scratch: Scratch,
+}
+
+/// Kept between alerts, so that reading one allocates little.
+#[derive(Default)]
+struct Scratch {
+    labels: String,
+    annotations: String,
+    braces: String,
+}
+
+impl<'t> Reader<'t> {
+    fn new(head: &Head<'_>, take: &'t mut dyn Take) -> Self {
+        Self { text_bytes: head.text_bytes, take, read: 0, scratch: Scratch::default() }
+    }
+
+    /// Reads the array without looking for where each alert ends first, as far as there are alerts in it.
+    fn at_one_go<E: FnMut(&Item<'_>, Option<Millis>) -> Ends>(&mut self, body: &[u8], ends: E) -> Result<(), Stopped> {
+        struct Elements<'r, 't, E>(&'r mut Reader<'t>, E);
+        impl<'de, E: FnMut(&Item<'_>, Option<Millis>) -> Ends> Visitor<'de> for Elements<'_, '_, E> {
+            type Value = ();
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of alerts")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(mut self, mut array: A) -> Result<(), A::Error> {
+                while self.0.read < limits::ALERTS_POSTED
+                    && let Some(item) = array.next_element()?
+                {
+                    self.0.one(item, &mut self.1);
+                }
+                Ok(())
+            }
+        }
+        let text = str::from_utf8(body).map_err(|_error| Stopped)?;
+        let mut json = serde_json::Deserializer::from_str(text);
+        let read = json.deserialize_seq(Elements(self, ends)).and_then(|()| json.end());
+        read.map_err(|_error| Stopped)
+    }
+
+    /// Reads those that are not read yet.
+    fn each(
+        &mut self,
+        items: &[&RawValue],
+        mut ends: impl FnMut(&Item<'_>, Option<Millis>) -> Ends,
+    ) -> Result<(), Refusal> {
+        let most = limits::ALERTS_POSTED;
+        if items.len() > most {
+            let why = format!("more than {most} alerts: send them in several requests");
+            return Err(Refusal { status: StatusCode::PAYLOAD_TOO_LARGE, why });
+        }
+        for item in items.iter().skip(self.read) {
+            match serde_json::from_str(item.get()) {
+                Ok(item) => self.one(item, &mut ends),
+                Err(error) => self.refuse(format!("not an alert: {error}")),
+            }
+        }
+        Ok(())
+    }
+
+    fn one(&mut self, mut item: Item<'_>, ends: impl FnOnce(&Item<'_>, Option<Millis>) -> Ends) {
+        match posted(&mut item, self.text_bytes, &mut self.scratch, ends) {
+            Ok(posted) => {
+                self.take.alert(posted);
+                self.read += 1;
+            }
+            Err(why) => self.refuse(why),
+        }
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.take.refuse(self.read as u64, why);
+        self.read += 1;
+    }
+}
+
+/// Not everything could be read at one go.
+struct Stopped;
 
 /// The webhook of an Alertmanager, version 4.
 pub(super) fn read_webhook(head: &Head<'_>, body: &[u8], take: &mut dyn Take) -> Result<(), Refusal> {
@@ -118,32 +192,39 @@ pub(super) fn read_webhook(head: &Head<'_>, body: &[u8], take: &mut dyn Take) ->
         let version: String = webhook.version.chars().take(20).collect();
         return Err(Refusal::bad(format!("version {version:?} is not known here: an Alertmanager's webhook is \"4\"")));
     }
-    each(&webhook.alerts, take, |item| {
+    Reader::new(head, take).each(&webhook.alerts, |item, said| {
         // An Alertmanager says what is over, and repeats what goes on after hours only.
-        let firing = item.status.as_deref() != Some("resolved");
-        let ends = |said: Option<Millis>| if firing { Ends::Told } else { Ends::At(said.unwrap_or(0)) };
-        posted(head, item, ends)
+        let is_over = item.status.as_ref().is_some_and(|Text(status)| status == "resolved");
+        if is_over { Ends::At(said.unwrap_or(0)) } else { Ends::Told }
     })?;
     if webhook.truncated_alerts > 0 {
         let receiver = webhook.receiver.unwrap_or_default();
-        take.alert(left_out(webhook.truncated_alerts, &receiver, webhook.group_labels));
+        tell_left_out(webhook.truncated_alerts, &receiver, webhook.group_labels, take);
     }
     Ok(())
 }
 
-/// What stands for alerts that an Alertmanager left out, because a webhook takes `max_alerts` only.
-fn left_out(alerts: u64, receiver: &str, group: Pairs) -> Posted {
-    let Pairs(mut labels) = group;
+/// Takes what stands for alerts that an Alertmanager left out, because a webhook takes `max_alerts` only.
+fn tell_left_out(alerts: u64, receiver: &str, group: Texts<'_>, take: &mut dyn Take) {
+    let Texts(mut labels) = group;
     labels.truncate(limits::LABELS - 2);
     labels.retain(|(name, value)| good_label(name, value).is_ok());
-    labels.push((NAME_LABEL.to_owned(), LEFT_OUT.to_owned()));
+    labels.push((NAME_LABEL.into(), LEFT_OUT.into()));
     let receiver: String = receiver.chars().take(limits::LABEL_NAME_BYTES).collect();
     let text =
         format!("Alertmanager left {} out for its receiver {receiver}: see its max_alerts", counted(alerts, "alert"));
-    labels.push(("receiver".to_owned(), receiver));
-    let message =
-        Message { text, kind: ALERT_KIND.into(), severity: None, labels: Labels::new(labels), source: Word::default() };
-    Posted { message, annotations: Labels::default(), generator: String::new(), starts: None, ends: Ends::Unsaid }
+    labels.push(("receiver".into(), receiver.into()));
+    let mut packed = String::new();
+    pack(&mut labels, &mut packed);
+    take.alert(Posted {
+        labels: Pairs::packed(&packed),
+        text: &text,
+        severity: None,
+        annotations: Pairs::default(),
+        generator: "",
+        starts: None,
+        ends: Ends::Unsaid,
+    });
 }
 
 fn json_only(head: &Head<'_>) -> Result<(), Refusal> {
@@ -160,8 +241,17 @@ fn unreadable(error: &serde_json::Error) -> Refusal {
     Refusal::bad(format!("the body is not a list of alerts: {error}"))
 }
 
-fn posted(head: &Head<'_>, item: Item, ends: impl FnOnce(Option<Millis>) -> Ends) -> Result<Posted, String> {
-    let mut labels = item.labels.0;
+/// What an alert says; its words lie in itself and in `scratch`.
+fn posted<'a>(
+    item: &'a mut Item<'_>,
+    text_bytes: usize,
+    scratch: &'a mut Scratch,
+    ends: impl FnOnce(&Item<'_>, Option<Millis>) -> Ends,
+) -> Result<Posted<'a>, String> {
+    let (starts, said) = (at("startsAt", item.starts_at.as_ref()), at("endsAt", item.ends_at.as_ref()));
+    let ends = ends(item, said.as_ref().ok().copied().flatten());
+    let Scratch { labels: packed, annotations, braces } = scratch;
+    let labels = &mut item.labels.0;
     // An empty label is none.
     labels.retain(|(_, value)| !value.is_empty());
     if labels.is_empty() {
@@ -170,26 +260,37 @@ fn posted(head: &Head<'_>, item: Item, ends: impl FnOnce(Option<Millis>) -> Ends
     if labels.len() > limits::LABELS {
         return Err(format!("an alert has at most {} labels", limits::LABELS));
     }
-    for (name, value) in &labels {
+    for (name, value) in labels.iter() {
         good_label(name, value)?;
     }
-    let labels = Labels::new(labels);
-    let annotations = annotations(item.annotations.0);
-    let (starts, said) = (time("startsAt", item.starts_at)?, time("endsAt", item.ends_at)?);
+    packed.clear();
+    pack(labels, packed);
+    let labels = Pairs::packed(packed);
+    bound(&mut item.annotations.0);
+    annotations.clear();
+    pack(&mut item.annotations.0, annotations);
+    let annotations = Pairs::packed(annotations);
+    let (starts, said) = (starts?, said?);
     if let (Some(starts), Some(ends)) = (starts, said)
         && ends < starts
     {
         return Err("start time must be before end time".to_owned());
     }
     let text = ["summary", "description"].into_iter().find_map(|name| annotations.get(name));
-    let text = text.or_else(|| labels.get(NAME_LABEL)).map_or_else(|| in_braces(&labels), str::to_owned);
-    let (kept, truncated) = cut(text.as_bytes(), head.text_bytes);
-    let text = if truncated { String::from_utf8_lossy(kept).into_owned() } else { text };
+    let text = match text.or_else(|| labels.get(NAME_LABEL)) {
+        Some(text) => text,
+        None => {
+            *braces = in_braces(labels);
+            braces
+        }
+    };
+    let (kept, _) = cut(text.as_bytes(), text_bytes);
+    let text = text.get(..kept.len()).unwrap_or(text);
     let severity = labels.get(SEVERITY_LABEL).and_then(Severity::from_word);
-    let generator = item.generator_url.map(|url| cut_text(url, limits::LABEL_VALUE_BYTES)).unwrap_or_default();
-    let message = Message { text, kind: ALERT_KIND.into(), severity, labels, source: Word::default() };
+    let generator = item.generator_url.as_ref().map_or("", |Text(url)| url);
+    let generator = generator.get(..generator.floor_char_boundary(limits::LABEL_VALUE_BYTES)).unwrap_or(generator);
     // An alert that is only told as over began at its end, for whoever does not know it.
-    Ok(Posted { message, annotations, generator, starts, ends: ends(said) })
+    Ok(Posted { labels, text, severity, annotations, generator, starts, ends })
 }
 
 fn good_label(name: &str, value: &str) -> Result<(), String> {
@@ -207,37 +308,44 @@ fn good_label(name: &str, value: &str) -> Result<(), String> {
 }
 
 /// Annotations are for people only: what is too much of them is cut.
-fn annotations(mut pairs: Vec<(String, String)>) -> Labels {
-    pairs.truncate(limits::LABELS);
-    let cut = |(name, value): (String, String)| {
-        (cut_text(name, limits::LABEL_NAME_BYTES), cut_text(value, limits::ANNOTATION_BYTES))
-    };
+fn bound(annotations: &mut Vec<(Cow<'_, str>, Cow<'_, str>)>) {
+    annotations.truncate(limits::LABELS);
+    annotations.retain(|(_, value)| !value.is_empty());
     let mut bytes = 0;
-    let fits = |(name, value): &(String, String)| {
+    let fits = |(name, value): &mut (Cow<'_, str>, Cow<'_, str>)| {
+        cut_text(name, limits::LABEL_NAME_BYTES);
+        cut_text(value, limits::ANNOTATION_BYTES);
         bytes += name.len() + value.len();
         bytes <= limits::ANNOTATIONS_BYTES
     };
-    Labels::new(pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(cut).take_while(fits).collect())
+    let fitting = annotations.iter_mut().map(fits).take_while(|fits| *fits).count();
+    annotations.truncate(fitting);
 }
 
-fn cut_text(mut text: String, most: usize) -> String {
-    text.truncate(text.floor_char_boundary(most));
-    text
+fn cut_text(text: &mut Cow<'_, str>, most: usize) {
+    let end = text.floor_char_boundary(most);
+    match text {
+        Cow::Borrowed(text) => {
+            let whole = *text;
+            *text = whole.get(..end).unwrap_or(whole);
+        }
+        Cow::Owned(text) => text.truncate(end),
+    }
 }
 
 /// `{app="shop", host="web-1"}`, for an alert without a name.
-fn in_braces(labels: &Labels) -> String {
+fn in_braces(labels: Pairs<'_>) -> String {
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     format!("{{{}}}", pairs.join(", "))
 }
 
 /// A time; Go's zero time, and what lies before 1970, is none.
-fn time(name: &str, text: Option<String>) -> Result<Option<Millis>, String> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+fn at(name: &str, text: Option<&Text<'_>>) -> Result<Option<Millis>, String> {
+    let Some(Text(text)) = text.filter(|Text(text)| !text.is_empty()) else { return Ok(None) };
     let shown = || text.chars().take(64).collect::<String>();
-    let time: Timestamp =
-        text.parse().map_err(|_error| format!("{name} {:?} is no time of RFC 3339: 2024-05-01T12:00:00Z", shown()))?;
-    Ok(Millis::try_from(time.as_millisecond()).ok().filter(|millis| *millis > 0))
+    let time = time::rfc3339(text)
+        .ok_or_else(|| format!("{name} {:?} is no time of RFC 3339: 2024-05-01T12:00:00Z", shown()))?;
+    Ok(Millis::try_from(time).ok().filter(|millis| *millis > 0))
 }
 
 /// As Alertmanager: nothing when all is well, else 400 with one text.

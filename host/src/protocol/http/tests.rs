@@ -36,7 +36,7 @@ pub(super) struct Taken {
 }
 
 impl Take for Taken {
-    fn alert(&mut self, _alert: crate::message::Posted) {}
+    fn alert(&mut self, _alert: crate::message::Posted<'_>) {}
 
     fn message(&mut self, message: Parsed<'_>) {
         let extra = message.extra.map(|extra| extra.into_owned()).unwrap_or_default();

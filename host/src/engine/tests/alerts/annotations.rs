@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn says(name: &str, host: &str, said: &[(&str, &str)], ends: Ends) -> Posted {
-    Posted { annotations: pairs(said), ..posted(name, host, ends) }
+fn says(name: &str, host: &str, said: &[(&str, &str)], ends: Ends) -> OwnPosted {
+    OwnPosted { annotations: pairs(said), ..posted(name, host, ends) }
 }
 
 fn pairs(said: &[(&str, &str)]) -> Labels {

@@ -5,10 +5,11 @@ use hyper::http::{HeaderValue, Uri};
 
 use super::super::super::Parsed;
 use super::*;
+use crate::message::OwnPosted;
 
 #[derive(Default)]
 struct Taken {
-    alerts: Vec<Posted>,
+    alerts: Vec<OwnPosted>,
     refused: Vec<(u64, String)>,
 }
 
@@ -19,8 +20,8 @@ impl Take for Taken {
 
     fn name(&mut self, _name: &str) {}
 
-    fn alert(&mut self, alert: Posted) {
-        self.alerts.push(alert);
+    fn alert(&mut self, alert: Posted<'_>) {
+        self.alerts.push(alert.into());
     }
 
     fn refuse(&mut self, index: u64, why: String) {
@@ -105,6 +106,14 @@ fn a_bad_alert_is_refused_alone_and_a_bad_body_whole() {
     for body in [r#"[{"labels":{"a":1}}]"#, r#"[{"labels":["a"]}]"#, "[1]"] {
         assert!(refused(body).starts_with("not an alert: "), "{body}");
     }
+    let mixed = posted(
+        r#"[{"labels":{"a":"1"}},{"labels":{}},{"labels":{"a":2}},{"labels":{"a":"3"}},7,{"labels":{"a":"5"}}]"#,
+    );
+    let values: Vec<_> = mixed.alerts.iter().map(|alert| alert.message.labels.get("a")).collect();
+    assert_eq!(values, [Some("1"), Some("3"), Some("5")], "each once");
+    assert_eq!(mixed.refused.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [1, 2, 4]);
+    let most = format!("[{}]", vec![r#"{"labels":{"a":"b"}}"#; limits::ALERTS_POSTED].join(","));
+    assert_eq!(posted(&most).alerts.len(), limits::ALERTS_POSTED);
     let many = format!("[{}]", vec!["{}"; limits::ALERTS_POSTED + 1].join(","));
     let error = took(read, "application/json", &many).map(|_| ()).expect_err("too many");
     assert_eq!(error.status, StatusCode::PAYLOAD_TOO_LARGE);
