@@ -101,7 +101,8 @@ impl From<wasmtime::Error> for HostError {
     }
 }
 
-type ComponentHash = [u8; blake3::OUT_LEN];
+/// SHA-256 of a component.
+type ComponentHash = [u8; 32];
 /// Filled by whoever needs it first.
 type Compiled = Arc<OnceCell<Arc<Plugin>>>;
 

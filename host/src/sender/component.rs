@@ -104,21 +104,20 @@ pub(super) type Shared = Arc<Cow<'static, [u8]>>;
 type Kept = Weak<Cow<'static, [u8]>>;
 
 /// Checks that a component fits the contract, once for all senders that have it: a large one is megabytes for each, and
-/// milliseconds.
-pub(super) fn checked(bytes: Cow<'static, [u8]>) -> Result<(Shared, ComponentHash), Unfit> {
+/// milliseconds. `hash` is that of the bytes.
+pub(super) fn checked(bytes: Cow<'static, [u8]>, hash: ComponentHash) -> Result<Shared, Unfit> {
     /// Those that somebody has, by hash.
     static KNOWN: Mutex<BTreeMap<ComponentHash, Kept>> = Mutex::new(BTreeMap::new());
-    let hash = *blake3::hash(&bytes).as_bytes();
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(shared) = known().get(&hash).and_then(Weak::upgrade) {
-        return Ok((shared, hash));
+        return Ok(shared);
     }
     inspect(&bytes)?;
     let shared = Arc::new(bytes);
     let mut known = known();
     known.retain(|_, component| component.strong_count() > 0);
     known.insert(hash, Arc::downgrade(&shared));
-    Ok((shared, hash))
+    Ok(shared)
 }
 
 /// Reads a plugin's file, as far as any plugin can be long.

@@ -215,13 +215,15 @@ fn component_of(plugin: &config::Plugin, pin: Option<Sha256>) -> Result<Componen
     };
     let unfit = |unfit| LoadReason::Unfit { plugin: plugin.clone(), unfit };
     let bytes = bytes.map_err(unfit)?;
-    let sha256 = is_file.then(|| Sha256(sha2::Sha256::digest(&bytes).into()));
+    // Large plugins are megabytes, so they are hashed once: for whoever pins them, and to know them again.
+    let hash = sha2::Sha256::digest(&bytes).into();
+    let sha256 = is_file.then_some(Sha256(hash));
     if let (Some(pinned), Some(found)) = (pin, sha256)
         && pinned != found
     {
         return Err(LoadReason::Pinned { plugin, pinned, found });
     }
-    let (bytes, hash) = component::checked(bytes).map_err(unfit)?;
+    let bytes = component::checked(bytes, hash).map_err(unfit)?;
     Ok(Component { plugin, bytes, hash, sha256 })
 }
 
