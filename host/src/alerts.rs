@@ -215,8 +215,12 @@ impl Alerts {
             None => same.iter().map(|firing| firing.alert.n).collect(),
             Some(starts) => match same.iter().find(|firing| firing.alert.starts == starts) {
                 Some(firing) => vec![firing.alert.n],
-                // …and whoever says one that nobody knows what had begun by then: an old end ends nothing that is newer.
-                None => same.iter().filter(|firing| firing.alert.starts < ends).map(|firing| firing.alert.n).collect(),
+                // …and whoever says one that nobody knows what had begun by then, and was not said to fire since: an old
+                // end, which clients repeat for a while, ends nothing that is newer or goes on.
+                None => {
+                    let is_over = |alert: &&Alert| alert.starts < ends && alert.updated <= ends;
+                    same.iter().map(|firing| &firing.alert).filter(is_over).map(|alert| alert.n).collect()
+                }
             },
         };
         // It is over since when the client says, whenever that arrives, unless it says something impossible.

@@ -104,6 +104,20 @@ async fn an_old_end_ends_nothing_that_began_later() {
 }
 
 #[tokio::test]
+async fn of_two_that_watch_the_same_one_may_repeat_its_end_while_the_other_goes_on() {
+    let mut rig = Rig::new();
+    let (one, other) = (posted("a", Some(NOON), Ends::Unsaid), posted("a", Some(NOON + 5), Ends::Unsaid));
+    assert_eq!((rig.take(&one), rig.take(&other)), ("fires", "fires"));
+    rig.pass(Duration::from_secs(60));
+    let end = posted("a", Some(NOON + 5), Ends::At(rig.now));
+    assert_eq!(rig.take(&end), "over");
+    for _ in 0..3 {
+        rig.pass(Duration::from_secs(60));
+        assert_eq!((rig.take(&one), rig.take(&end)), ("fired", "unknown"));
+    }
+}
+
+#[tokio::test]
 async fn of_many_that_began_at_different_times_the_oldest_goes() {
     let mut rig = Rig::new();
     for n in 0..limits::ALERT_STARTS as u64 {
