@@ -19,6 +19,8 @@ use crate::wire::now;
 
 /// Messages that the thread hands on together.
 const BATCH: usize = 1_000;
+/// What waiting messages may take beside their number, in bytes: long ones must not take all memory while mag is away.
+const BYTES: usize = 16 * 1024 * 1024;
 /// What is told, once there is room again, of messages that found none.
 const DROPPED: &str = "messages were dropped by a client of mag: its buffer was full";
 
@@ -62,6 +64,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Message>,
+    /// What those take.
+    bytes: usize,
     /// Messages ever put into the buffer.
     taken: u64,
     /// Messages of those that are answered.
@@ -79,8 +83,8 @@ struct State {
 }
 
 impl Builder {
-    /// A sender that never waits, with a buffer of `messages`: when it is full, further ones are dropped and counted,
-    /// and mag is told how many as soon as it can be.
+    /// A sender that never waits, with a buffer of `messages` and of 16 MiB: when it is full, further ones are dropped and
+    /// counted, and mag is told how many as soon as it can be.
     ///
     /// Connects when the first message is there, and again as often as it takes; a mag that is away is no error.
     ///
@@ -105,10 +109,12 @@ impl Background {
     pub fn send(&self, message: Message) -> Result<(), Full> {
         let shared = &self.handle.0;
         let mut state = shared.look();
-        if state.waiting.len() >= shared.most {
+        let bytes = state.bytes.saturating_add(message.bytes());
+        if state.waiting.len() >= shared.most || (bytes > BYTES && !state.waiting.is_empty()) {
             state.dropped += 1;
             return Err(Full(Box::new(message)));
         }
+        state.bytes = bytes;
         state.waiting.push_back(message);
         state.taken += 1;
         drop(state);
@@ -229,7 +235,9 @@ impl Shared {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let count = state.waiting.len().min(BATCH);
-        Some(state.waiting.drain(..count).collect())
+        let next: Vec<Message> = state.waiting.drain(..count).collect();
+        state.bytes -= next.iter().map(Message::bytes).sum::<usize>();
+        Some(next)
     }
 
     /// How many were dropped since mag was last told so.

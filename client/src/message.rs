@@ -67,6 +67,13 @@ impl Message {
         Self { text: text.into(), ..Self::default() }
     }
 
+    /// What its texts take, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let words = [&self.kind, &self.severity, &self.source, &self.id].into_iter().flatten().map(String::len);
+        let labels = self.labels.iter().map(|(name, value)| name.len() + value.len());
+        self.text.len() + words.chain(labels).sum::<usize>()
+    }
+
     /// What sort of message it is; routes decide by it.
     #[must_use]
     pub fn kind(mut self, kind: impl Into<String>) -> Self {

@@ -122,6 +122,17 @@ fn nobody_waits_for_a_mag_that_is_away_and_it_hears_later_how_many_were_dropped(
 }
 
 #[test]
+fn long_messages_fill_the_buffer_before_there_are_many() {
+    let refuses = |_patience| Err(io::ErrorKind::ConnectionRefused.into());
+    let client = Client::builder("mag").timeout(LONG).dial(refuses).background(10_000).unwrap();
+    let long = "x".repeat(BYTES / 16);
+    let taken = (0..100).filter(|_| client.send(Message::new(long.clone())).is_ok()).count();
+    // As many as fit, and as many that the thread may have in hand.
+    assert!((16..=32).contains(&taken), "{taken} taken");
+    assert_eq!(client.dropped(), 100 - taken as u64);
+}
+
+#[test]
 fn what_mag_refuses_is_counted_and_harms_nothing_else() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
