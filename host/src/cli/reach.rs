@@ -105,23 +105,22 @@ fn named_tls(to: &str, address: &str, papers: Papers<'_>) -> Result<Dial, ReachE
     let wrong = || ReachError::Address(to.to_owned());
     let host = address.rsplit_once(':').map(|(host, _)| host.trim_start_matches('[').trim_end_matches(']'));
     let name = ServerName::try_from(host.ok_or_else(wrong)?.to_owned()).map_err(|_odd| wrong())?;
-    let (mut roots, mut trusted) = (RootCertStore::empty(), Vec::new());
+    let mut roots = RootCertStore::empty();
     match papers.ca {
         Some(path) => {
             let file = |why: String| ReachError::File { path: path.to_owned(), why };
-            trusted = certificates(path)?;
-            for certificate in &trusted {
-                roots.add(certificate.clone()).map_err(|error| file(error.to_string()))?;
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|error| file(error.to_string()))?;
             }
         }
         None => drop(roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs)),
     }
-    let by_name = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-    let by_name = by_name.map_err(|error| ReachError::File {
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    let verifier = verifier.map_err(|error| ReachError::File {
         path: papers.ca.unwrap_or(Path::new("the system's certificate authorities")).to_owned(),
         why: error.to_string(),
     })?;
-    tls(address, name, Arc::new(Named { by_name, trusted }), papers)
+    tls(address, name, verifier, papers)
 }
 
 /// The token that the environment has; empty is none.
@@ -247,10 +246,27 @@ fn tls(
         socket.set_write_timeout(Some(patience))?;
         let mut session = ClientConnection::new(Arc::clone(&tls), name.clone()).map_err(broken)?;
         while session.is_handshaking() {
-            session.complete_io(&mut socket)?;
+            session.complete_io(&mut socket).map_err(in_words)?;
         }
         Ok(Box::new(Secured(StreamOwned::new(session, socket))))
     }))
+}
+
+/// An authority's own certificate is no server's, so it is refused though it is trusted.
+const AUTHORITY: &str = "its certificate is marked as an authority's (CA:TRUE, as `openssl req -x509` makes it), which no \
+                         server may show: make it again with `-addext basicConstraints=critical,CA:FALSE`";
+
+/// rustls has a word for a wrong name, a wrong time and a signature of nobody, and none for this.
+fn in_words(error: io::Error) -> io::Error {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match of_tls {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            io::Error::new(error.kind(), AUTHORITY)
+        }
+        _ => error,
+    }
 }
 
 fn broken(error: rustls::Error) -> io::Error {
@@ -310,61 +326,6 @@ impl Transport for Secured {
         self.0.conn.send_close_notify();
         self.0.flush()?;
         self.0.sock.shutdown(Shutdown::Write)
-    }
-}
-
-/// Trusts as a browser does; says what is wrong where that is no riddle.
-#[derive(Debug)]
-struct Named {
-    by_name: Arc<WebPkiServerVerifier>,
-    /// What `--ca` names.
-    trusted: Vec<CertificateDer<'static>>,
-}
-
-/// An authority's own certificate is no server's, so it is refused though it is trusted.
-const AUTHORITY: &str = "its certificate, the one that --ca names, is marked as an authority's (CA:TRUE, as `openssl req \
-                         -x509` makes it), which no server may show: make it again with \
-                         `-addext basicConstraints=critical,CA:FALSE`";
-
-impl ServerCertVerifier for Named {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let found = self.by_name.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        found.map_err(|error| match error {
-            // rustls has a word for a wrong name, a wrong time and a signature of nobody, and none for this.
-            rustls::Error::InvalidCertificate(CertificateError::Other(_)) if self.trusted.contains(end_entity) => {
-                rustls::Error::General(AUTHORITY.to_owned())
-            }
-            other => other,
-        })
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_name.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_name.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_name.supported_verify_schemes()
     }
 }
 
