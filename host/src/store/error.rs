@@ -50,6 +50,17 @@ pub enum OpenError {
         /// What it is.
         what: &'static str,
     },
+    /// A file that has a second name, under which another mag could use it: what keeps that out stands beside one name.
+    #[error(
+        "the store {path} has {links} names (hard links), so another mag could write to it unseen: keep one of them, or \
+         put a copy in its place"
+    )]
+    Linked {
+        /// The database file.
+        path: String,
+        /// How many names it has.
+        links: u64,
+    },
     /// A file of another kind.
     #[error("{path} is not a database: give another `[store] path`, or move the file away")]
     NotADatabase {

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rusqlite::config::DbConfig;
@@ -41,8 +42,19 @@ pub(super) struct Wanted<'a> {
 ///
 /// # Errors
 ///
-/// Something else than a plain file is there.
+/// Something else than a plain file is there, or it has more than one name.
 pub fn check_place(path: &Path) -> Result<(), OpenError> {
+    check_kind(path)?;
+    match fs::metadata(path) {
+        Ok(found) if found.nlink() > 1 => {
+            Err(OpenError::Linked { path: path.display().to_string(), links: found.nlink() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same for whoever only looks: that may be done under any name.
+pub(super) fn check_kind(path: &Path) -> Result<(), OpenError> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => {
             let what = if found.is_dir() { "a folder" } else { "no plain file" };

@@ -104,7 +104,7 @@ impl Drop for Glass {
 
 /// Looks at a store of today's schema.
 pub(super) fn connect(path: &Path) -> Looked<Glass> {
-    file::check_place(path)?;
+    file::check_kind(path)?;
     if !path.exists() {
         let path = path.display().to_string();
         return Err(OpenError::Failed { path, said: "there is no such file".to_owned() }.into());

@@ -288,3 +288,20 @@ fn places_that_cannot_hold_a_store_are_named_with_the_reason() {
     assert!(error.contains("gone.db") && error.contains("its log"), "{error}");
     assert!(!path.exists());
 }
+
+#[test]
+fn a_store_with_a_second_name_is_refused_under_either_until_that_is_gone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, other) = (folder.path().join("mag.db"), folder.path().join("other.db"));
+    let opened =
+        |path: &Path| open(&settings(path), &config(&[("root", &["console"])]), &[], clock::Clock::system()).map(drop);
+    opened(&path).expect("a new store");
+    fs::hard_link(&path, &other).expect("a second name");
+    for name in [&path, &other] {
+        let error = opened(name).expect_err("it is refused");
+        assert!(matches!(error, OpenError::Linked { links: 2, .. }), "{error}");
+        assert!(error.to_string().contains("2 names (hard links)"), "{error}");
+    }
+    fs::remove_file(&other).expect("a name less");
+    opened(&path).expect("it has one name");
+}
