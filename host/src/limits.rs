@@ -95,6 +95,10 @@ pub const HTTP_HEAD_SECONDS: u64 = 10;
 pub const HTTP_WAIT_SECONDS: u64 = 60;
 /// Requests of one HTTP/2 connection at a time.
 pub const HTTP_STREAMS: u32 = 100;
+/// What each of them takes beside what its head says, about: its task, and what is written down of its stream.
+pub const HTTP_STREAM_BYTES: usize = 8 * 1024;
+/// What a field of a head takes beside its name and value, about.
+pub const HTTP_FIELD_BYTES: usize = 200;
 /// The body of a request as it comes.
 pub const HTTP_BODY_BYTES: usize = 4 * 1024 * 1024;
 /// How long it may take.
@@ -110,7 +114,7 @@ pub const HTTP_MERGED_BYTES: usize = 32 * 1024 * 1024;
 /// Answers that their clients have not taken, of all connections; smaller ones are not counted.
 pub const HTTP_ANSWER_BYTES: usize = 128 * 1024 * 1024;
 /// A smaller answer than this.
-pub const HTTP_FREE_ANSWER_BYTES: usize = 64 * 1024;
+pub const HTTP_FREE_ANSWER_BYTES: usize = 1024;
 /// The body of a request when it is decompressed.
 pub const HTTP_INFLATED_BYTES: usize = 16 * 1024 * 1024;
 /// What the messages of a request may come to when what they share is written out for each: a few bytes of a record can

@@ -3,7 +3,8 @@
 //! A connection at work has a *seat*, which stands for a whole read buffer and a whole merger. What it sends on is a
 //! *load*, until the engine has counted it. Whoever waits for a seat holds nothing, and loads are given back by the
 //! engine alone, so nobody waits for each other. What a connection keeps while it waits for its client (the beginning of
-//! a line, answers that nobody takes) is *held*: when that is too much together, whoever has waited longest is cut off.
+//! a line, answers that nobody takes), and a request of HTTP until it is answered, is *held*: when that is too much
+//! together, whoever has waited longest is cut off.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -140,22 +141,24 @@ impl Flight {
     /// Takes note of what a connection keeps while it waits for its client; `None` for so little that all connections
     /// may.
     pub(super) fn hold(&self, bytes: usize) -> Option<Held> {
-        if bytes <= limits::FREE_BYTES {
-            return None;
-        }
-        let evicted = Arc::new(Notify::new());
+        (bytes > limits::FREE_BYTES).then(|| self.hold_for(bytes, &Arc::default()))
+    }
+
+    /// Takes note of what somebody keeps while it waits, however little it is; `evicted` hears when others need the memory
+    /// more.
+    pub(super) fn hold_for(&self, bytes: usize, evicted: &Arc<Notify>) -> Held {
         let mut holding = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let number = holding.next;
         holding.next += 1;
         holding.bytes = holding.bytes.saturating_add(bytes);
-        holding.holders.insert(number, (bytes, Arc::clone(&evicted)));
+        holding.holders.insert(number, (bytes, Arc::clone(evicted)));
         holding.make_room();
         drop(holding);
-        Some(Held { number, evicted, flight: Arc::clone(&self.held) })
+        Held { number, evicted: Arc::clone(evicted), flight: Arc::clone(&self.held) }
     }
 }
 
-/// What one connection keeps while it waits for its client.
+/// What one connection keeps while it waits for its client, or one request.
 #[derive(Debug)]
 pub(super) struct Held {
     number: u64,

@@ -14,14 +14,11 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use hyper::http::request::Parts;
 use hyper::http::{Method, StatusCode};
-use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
 use super::flight::Pass;
@@ -33,12 +30,16 @@ use crate::protocol::http::{Answer, Format, Head, Outcome, Refusal};
 mod body;
 mod frames;
 mod intake;
+mod kept;
 mod rebind;
+mod streams;
 mod watch;
 
 use body::Body;
 use frames::Framed;
 use intake::Intake;
+use kept::Kept;
+use streams::Streams;
 use watch::{Watch, Watched};
 
 type Reply = Response<BoxBody<Bytes, Infallible>>;
@@ -72,10 +73,9 @@ async fn first(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hyper
             Ok::<_, Infallible>(reply)
         }
     });
-    let most = Duration::from_secs(limits::HTTP_WAIT_SECONDS);
     let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.settings.idle_timeout.map_or(most, |idle| idle.min(most)))
+        .header_read_timeout(wait_for_next(shared))
         .max_buf_size(limits::HTTP_BUFFER_BYTES)
         .max_headers(limits::HTTP_HEADER_FIELDS)
         .half_close(true)
@@ -104,7 +104,8 @@ async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hype
     let service = service_fn(|request: Request<Incoming>| {
         let (peer, shared) = (Arc::clone(peer), Arc::clone(shared));
         async move {
-            let (parts, mut body) = request.into_parts();
+            let (mut parts, mut body) = request.into_parts();
+            kept::compact(&mut parts);
             let reply = reply(parts, &mut body, &peer, &shared).await;
             body::skip(body).await;
             Ok::<_, Infallible>(reply)
@@ -122,19 +123,26 @@ async fn second(carrier: Carrier, peer: &Arc<str>, shared: &Arc<Shared>) -> hype
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = streams.idle(wait_for_next(shared)) => {
+            connection.as_mut().graceful_shutdown();
+            last_answers(connection).await
+        }
         () = shared.stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             last_answers(connection).await
         }
     };
-    streams.tasks.close();
-    // Whoever asked is gone, or has had its time.
-    streams.stop.cancel();
-    streams.tasks.wait().await;
+    streams.end().await;
     if late.load(Ordering::Relaxed) {
         shared.turned_away(peer, &format!("the head of a request took longer than {} s", limits::HTTP_HEAD_SECONDS));
     }
     ended
+}
+
+/// How long a connection may wait for its next request.
+fn wait_for_next(shared: &Shared) -> Duration {
+    let most = Duration::from_secs(limits::HTTP_WAIT_SECONDS);
+    shared.settings.idle_timeout.map_or(most, |idle| idle.min(most))
 }
 
 /// Says what is wrong with a head that never became a request, and ends the connection.
@@ -168,23 +176,21 @@ async fn last_answers(connection: impl Future<Output = hyper::Result<()>>) -> hy
     timeout(patience, connection).await.unwrap_or(Ok(()))
 }
 
-/// The tasks of one HTTP/2 connection: its requests are answered side by side, and none outlives it.
-#[derive(Clone, Debug, Default)]
-struct Streams {
-    tasks: TaskTracker,
-    stop: CancellationToken,
-}
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move { stop.run_until_cancelled(stream).await.is_some() });
+/// Answers one request, unless others need the memory that it keeps more.
+async fn reply(parts: Parts, body: &mut Incoming, peer: &str, shared: &Shared) -> Reply {
+    let parts = Arc::new(parts);
+    let kept = Kept::new(&parts, &shared.settings.flight);
+    tokio::select! {
+        biased;
+        reply = answer(Arc::clone(&parts), body, peer, &kept, shared) => reply,
+        refusal = kept.evicted() => {
+            let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
+            reply_of(Format::at(parts.uri.path()).unwrap_or(Format::Messages).answer(&head, Err(&refusal)))
+        }
     }
 }
 
-/// Answers one request.
-async fn reply(parts: Parts, body: &mut Incoming, peer: &str, shared: &Shared) -> Reply {
-    let parts = Arc::new(parts);
+async fn answer(parts: Arc<Parts>, body: &mut Incoming, peer: &str, kept: &Kept<'_>, shared: &Shared) -> Reply {
     let path = parts.uri.path();
     let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
     let format = Format::at(path);
@@ -200,7 +206,7 @@ async fn reply(parts: Parts, body: &mut Incoming, peer: &str, shared: &Shared) -
     }
     if let (Some(desk), Some(page)) = (&shared.settings.desk, Page::at(path)) {
         if page.methods().contains(&parts.method) {
-            let came = ask(desk.as_ref(), page, parts.method.clone(), &head, body, shared).await;
+            let came = ask(desk.as_ref(), page, &parts, body, kept, shared).await;
             let answer = came.unwrap_or_else(|refusal| Format::Alerts.answer(&head, Err(&refusal)));
             let reply = counted(answer, shared);
             return if reply.status().is_client_error() { refused(reply, shared) } else { reply };
@@ -216,11 +222,30 @@ async fn reply(parts: Parts, body: &mut Incoming, peer: &str, shared: &Shared) -
     if !format.methods().contains(&parts.method) || parts.method == Method::GET {
         return refused(not_allowed(format, format.methods(), &head, &parts.method), shared);
     }
-    let came = take_in(format, Arc::clone(&parts), body, peer, shared).await;
-    let reply = reply_of(format.answer(&head, came.as_ref()));
-    // What mag itself is to blame for is no mistake of the client; gRPC says errors behind a status that is none.
-    let is_refused = came.is_err_and(|refusal| refusal.status.is_client_error()) || reply.status().is_client_error();
+    let came = take_in(format, Arc::clone(&parts), body, peer, (kept, shared)).await;
+    let is_refused = came.as_ref().is_err_and(|refusal| refusal.status.is_client_error());
+    let reply = told(format, &head, came, shared);
+    // What mag itself is to blame for is no mistake of the client; and mistakes in messages are counted one by one.
     if is_refused { refused(reply, shared) } else { reply }
+}
+
+/// Says what came of a request. Where there is no room for a long answer only the first mistake is named: what was taken
+/// is committed, so nobody should send it again.
+fn told(format: Format, head: &Head<'_>, mut came: Result<Outcome, Refusal>, shared: &Shared) -> Reply {
+    let answer = format.answer(head, came.as_ref());
+    if let Ok(outcome) = &mut came
+        && outcome.errors.len() > 1
+        && answer.body.len() > limits::HTTP_FREE_ANSWER_BYTES
+    {
+        return match shared.settings.flight.answer(answer.body.len()) {
+            Some(room) => reply_in(room, answer),
+            None => {
+                outcome.errors.truncate(1);
+                reply_of(format.answer(head, came.as_ref()))
+            }
+        };
+    }
+    reply_of(answer)
 }
 
 /// A method that a path does not take.
@@ -238,11 +263,13 @@ fn not_allowed(format: Format, methods: &[Method], head: &Head<'_>, method: &Met
 async fn ask(
     desk: &dyn Desk,
     page: Page,
-    method: Method,
-    head: &Head<'_>,
+    parts: &Parts,
     body: &mut Incoming,
+    kept: &Kept<'_>,
     shared: &Shared,
 ) -> Result<Answer, Refusal> {
+    let head = Head { uri: &parts.uri, headers: &parts.headers, text_bytes: shared.text_bytes() };
+    let method = parts.method.clone();
     if method != Method::GET {
         let refused = |why| Refusal { status: StatusCode::FORBIDDEN, why };
         rebind::check(head.headers, head.uri).map_err(refused)?;
@@ -252,9 +279,11 @@ async fn ask(
         if head.media_type() != "application/json" {
             return Err(Refusal::unknown_kind("unsupported media type, only [application/json] are allowed"));
         }
-        let body = body::read(head.headers, body, shared).await?;
+        let body = body::read(head.headers, body, kept, shared).await?;
         let _seat = shared.settings.flight.seat().await;
-        body.small()?.ok_or_else(Body::too_large_for_one)?
+        let small = body.small()?.ok_or_else(Body::too_large_for_one)?;
+        kept.with(small.len());
+        small
     } else {
         Bytes::new()
     };
@@ -267,21 +296,25 @@ async fn take_in(
     parts: Arc<Parts>,
     body: &mut Incoming,
     peer: &str,
-    shared: &Shared,
+    (kept, shared): (&Kept<'_>, &Shared),
 ) -> Result<Outcome, Refusal> {
-    let body = body::read(&parts.headers, body, shared).await?;
+    let body = body::read(&parts.headers, body, kept, shared).await?;
     let request = ToRead { format, parts, text_bytes: shared.text_bytes() };
     // One seat is what a body and what it is merged to may take.
     let seat = shared.settings.flight.seat().await;
+    kept.is_at_work();
     if let Some(small) = body.small()? {
         let read = request.read(&small, Intake::new(peer, shared));
         let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
-        drop((small, seat));
+        drop((small, body, seat));
+        kept.with(taken.bytes());
         return taken.committed().await;
     }
+    kept.with(body.bytes());
     drop(seat);
     // What takes long to read keeps no seat from others, and no thread that they need.
     let turn = shared.settings.flight.large().await;
+    kept.is_at_work();
     let intake = Intake::new(peer, shared);
     let reading = tokio::task::spawn_blocking(move || match body.inflate() {
         Ok(body) => (request.read(&body, intake), turn),
@@ -293,6 +326,7 @@ async fn take_in(
     })?;
     let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
     drop(turn);
+    kept.with(taken.bytes());
     taken.committed().await
 }
 
@@ -353,6 +387,10 @@ fn counted(answer: Answer, shared: &Shared) -> Reply {
         let why = "there are too many answers that nobody has read yet: ask again later".to_owned();
         return reply_of(Answer::error(&Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why }));
     };
+    reply_in(room, answer)
+}
+
+fn reply_in(room: Pass, answer: Answer) -> Reply {
     let Answer { status, content_type, body, trailers } = answer;
     let bytes = Bytes::from_owner(Counted { body, _room: room });
     reply_with(bytes, Answer { status, content_type, body: Vec::new(), trailers })

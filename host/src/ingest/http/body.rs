@@ -9,7 +9,7 @@ use hyper::http::StatusCode;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::super::Shared;
-use super::super::flight::Held;
+use super::kept::Kept;
 use crate::limits;
 use crate::protocol::http::Refusal;
 use crate::protocol::inflate::{Coding, Error, inflate};
@@ -18,6 +18,7 @@ use crate::protocol::inflate::{Coding, Error, inflate};
 #[derive(Debug)]
 pub(super) struct Body {
     bytes: Bytes,
+    capacity: usize,
     coding: Coded,
 }
 
@@ -30,15 +31,23 @@ enum Coded {
     Either,
 }
 
-/// Reads a whole body. What it takes counts as held, so that many slow ones cannot take all memory.
-pub(super) async fn read(headers: &HeaderMap, body: &mut Incoming, shared: &Shared) -> Result<Body, Refusal> {
+/// Reads a whole body. What it takes is in the request's account, so that many slow ones cannot take all memory.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: &mut Incoming,
+    kept: &Kept<'_>,
+    shared: &Shared,
+) -> Result<Body, Refusal> {
     let coding = coding(headers)?;
     if body.size_hint().lower() > limits::HTTP_BODY_BYTES as u64 {
         return Err(too_large());
     }
-    let whole = collect(body, shared);
+    let whole = collect(body, kept, shared);
     match timeout(Duration::from_secs(limits::HTTP_BODY_SECONDS), whole).await {
-        Ok(bytes) => Ok(Body { bytes: bytes?, coding }),
+        Ok(bytes) => {
+            let (bytes, capacity) = bytes?;
+            Ok(Body { bytes, capacity, coding })
+        }
         Err(_) => Err(Refusal {
             status: StatusCode::REQUEST_TIMEOUT,
             why: format!("the body took longer than {} s", limits::HTTP_BODY_SECONDS),
@@ -59,9 +68,8 @@ pub(super) async fn skip(mut body: Incoming) {
     }
 }
 
-async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut Incoming, kept: &Kept<'_>, shared: &Shared) -> Result<(Bytes, usize), Refusal> {
     let mut bytes = Collected::default();
-    let mut held: Option<Held> = None;
     let mut counted = 0;
     let started = shared.clock.instant();
     loop {
@@ -77,14 +85,11 @@ async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Bytes, Refusal>
                 let why = "mag stops: send it again".to_owned();
                 return Err(Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why });
             }
-            () = Held::evicted(held.as_ref()) => {
-                return Err(Refusal {
-                    status: StatusCode::SERVICE_UNAVAILABLE,
-                    why: "memory is short and this body was long in coming: send it again".to_owned(),
-                });
-            }
         };
-        let Some(frame) = frame else { return Ok(bytes.whole()) };
+        let Some(frame) = frame else {
+            let capacity = bytes.capacity();
+            return Ok((bytes.whole(), capacity));
+        };
         let frame = frame.map_err(|error| Refusal::bad(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
         if bytes.len() + data.len() > limits::HTTP_BODY_BYTES {
@@ -93,8 +98,7 @@ async fn collect(body: &mut Incoming, shared: &Shared) -> Result<Bytes, Refusal>
         bytes.add(data, body);
         if bytes.capacity() > counted {
             counted = bytes.capacity();
-            drop(held.take());
-            held = shared.settings.flight.hold(counted);
+            kept.with(counted);
         }
     }
 }
@@ -165,6 +169,11 @@ fn coding(headers: &HeaderMap) -> Result<Coded, Refusal> {
 }
 
 impl Body {
+    /// What it takes in memory as it came.
+    pub(super) fn bytes(&self) -> usize {
+        self.capacity
+    }
+
     /// The bytes that were compressed, unless they take long to read.
     ///
     /// # Errors

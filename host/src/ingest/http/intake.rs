@@ -131,6 +131,11 @@ pub(super) struct Taken {
 }
 
 impl Taken {
+    /// What is kept until it is answered.
+    pub(super) fn bytes(&self) -> usize {
+        self.outcome.errors.iter().map(|(_, why)| size_of::<(u64, String)>() + why.len()).sum()
+    }
+
     /// Waits for the commit.
     pub(super) async fn committed(mut self) -> Result<Outcome, Refusal> {
         if self.waited {
@@ -139,7 +144,10 @@ impl Taken {
             for refused in self.answers.take_refusals() {
                 self.outcome.accepted = self.outcome.accepted.saturating_sub(1);
                 self.outcome.refused += 1;
-                self.outcome.errors.push((refused.line, reason(&refused)));
+                // Nobody reads on for very many, as of other mistakes.
+                if self.outcome.errors.len() < limits::HTTP_ERRORS {
+                    self.outcome.errors.push((refused.line, reason(&refused)));
+                }
             }
             self.outcome.errors.sort();
         }
@@ -150,4 +158,24 @@ impl Taken {
 /// What a client is told that asks while mag stops.
 pub(super) fn stopping() -> Refusal {
     Refusal { status: StatusCode::SERVICE_UNAVAILABLE, why: "mag stops: send it again".to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Refusal;
+
+    #[tokio::test]
+    async fn of_very_many_refused_ids_the_first_are_told_and_all_are_counted() {
+        let many = limits::HTTP_ERRORS as u64 + 5;
+        let (progress, committed) = watch::channel(1);
+        let answers = Arc::new(Answers::default());
+        let refused = |line| Refusal { line, number: line, id: "a".to_owned() };
+        answers.decided(0, (0..many).map(refused).collect());
+        let outcome = Outcome { accepted: many + 1, ..Outcome::default() };
+        let taken = Taken { committed, waited: true, answers, outcome };
+        let outcome = taken.committed().await.expect("it is committed");
+        assert_eq!((outcome.accepted, outcome.refused, outcome.errors.len()), (1, many, limits::HTTP_ERRORS));
+        drop(progress);
+    }
 }

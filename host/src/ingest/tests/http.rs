@@ -10,7 +10,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
 use super::counts;
-use super::harness::{self, Mag, line, passes, rest, soon, start};
+use super::harness::{self, Mag, line, passes, rest, settings, soon, start, start_as};
+use crate::ingest::{Flight, Settings};
 use crate::limits;
 
 /// Posts a body with these further fields, and gives back status and body of the answer.
@@ -75,7 +76,7 @@ async fn what_is_wrong_is_told_by_its_number_and_the_rest_is_taken() {
     assert!(body.contains("the body is not JSON"), "{body}");
     assert_eq!(post(&mag, json, br#"{"txt":"a"}"#).await.0, 400);
     assert_eq!(mag.engine.total(), 2, "nothing of a body that is no JSON is taken");
-    assert_eq!(mag.counted(|c| &c.refused_lines), 5);
+    assert_eq!(mag.counted(|c| &c.refused_lines), 4, "each wrong message once, and the body that is no JSON");
 }
 
 #[tokio::test]
@@ -325,4 +326,58 @@ async fn what_takes_long_to_read_keeps_no_seat_from_others() {
     }
     assert!(before < 6, "acknowledged only behind all of them");
     assert_eq!(mag.engine.counts(), counts(&[("a", 6), ("b", 1)]));
+}
+
+/// With so much memory for all connections, and an engine that confirms everything.
+async fn start_with_memory(flight: &Flight) -> Mag {
+    start_as(Settings { flight: flight.clone(), ..settings() }, |_| {}).await
+}
+
+#[tokio::test]
+async fn whole_bodies_that_wait_for_their_turn_count_and_who_waits_longest_is_refused() {
+    let flight = Flight::new(16 * 1024 * 1024);
+    let mag = start_with_memory(&flight).await;
+    let turn = flight.large().await;
+    let body = [b"a\n", &vec![b'\n'; 3_500_000][..]].concat();
+    let head = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let request = Arc::new([head.as_bytes(), &body].concat());
+    let (told, mut answers) = tokio::sync::mpsc::channel(9);
+    for _ in 0..9 {
+        let (mut client, request, told) = (mag.connect().await, Arc::clone(&request), told.clone());
+        tokio::spawn(async move {
+            client.write_all(&request).await.unwrap();
+            told.send(answer(&rest(&mut client).await)).await.unwrap();
+        });
+    }
+    // At most four fit in.
+    for _ in 0..5 {
+        let (status, why) = soon(answers.recv()).await.unwrap();
+        assert_eq!((status, why.contains("memory is short")), (503, true), "{why}");
+    }
+    drop(turn);
+    let mut taken = 0;
+    for _ in 0..4 {
+        taken += u64::from(soon(answers.recv()).await.unwrap().0 == 200);
+    }
+    assert!(taken > 0, "whoever waited less is read");
+    assert_eq!((mag.engine.total(), mag.counted(|c| &c.refused_lines)), (taken, 0));
+}
+
+#[tokio::test]
+async fn an_answer_with_many_mistakes_has_few_when_nobody_takes_such_answers() {
+    let flight = Flight::new(16 * 1024 * 1024);
+    let mag = start_with_memory(&flight).await;
+    let waits = flight.answer(limits::HTTP_ANSWER_BYTES - limits::HTTP_FREE_ANSWER_BYTES);
+    let body = format!("[{}{{\"text\":\"a\"}}]", "7,".repeat(100));
+    let json = "Content-Type: application/json\r\n";
+    let told = |answer: (u16, String)| -> (u16, usize, serde_json::Value) {
+        let told: serde_json::Value = serde_json::from_str(&answer.1).unwrap();
+        (answer.0, told["errors"].as_array().unwrap().len(), told["refused"].clone())
+    };
+    assert_eq!(told(post(&mag, json, body.as_bytes()).await), (200, 1, 100.into()));
+    drop(waits);
+    assert_eq!(told(post(&mag, json, body.as_bytes()).await), (200, 100, serde_json::Value::Null));
 }

@@ -1,9 +1,13 @@
 //! HTTP/2 as its frames stand on the wire.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
-use super::harness::{self, Mag, start};
+use super::harness::{self, Mag, settings, soon, start, start_as};
+use crate::ingest::{Flight, Settings};
 
 /// What a client says first, with settings of which there are none.
 const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -79,4 +83,51 @@ async fn a_refused_request_is_answered_once_its_small_body_is_there_and_its_stre
     }
     assert!(says(&answer, b"there is nothing at /"), "{answer:?}");
     assert!(!kinds.contains(&3), "a stream is reset: {kinds:?}");
+}
+
+#[tokio::test]
+async fn heads_whose_bodies_are_still_to_come_count_and_who_waits_longest_is_refused() {
+    let flight = Flight::new(256 * 1024);
+    let mag = start_as(Settings { flight, ..settings() }, |_| {}).await;
+    let mut client = mag.connect().await;
+    client.write_all(HELLO).await.unwrap();
+    for number in 0..90_u8 {
+        // `POST /api/v1/messages`, with a body to come.
+        let head = [b"\x83\x86\x04\x10/api/v1/messages\x00\x01x\x7e".as_slice(), &[b'y'; 126]].concat();
+        let length = u8::try_from(head.len()).unwrap();
+        let frame = [&[0, 0, length, 1, 4, 0, 0, 0, 2 * number + 1][..], &head].concat();
+        client.write_all(&frame).await.unwrap();
+    }
+    let refused = async {
+        loop {
+            let (kind, _, payload) = frame(&mut client).await;
+            if kind == 0 && says(&payload, b"memory is short and this request waited longest") {
+                break;
+            }
+        }
+    };
+    soon(refused).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_on_which_nothing_is_asked_ends_whatever_pings_it_answers() {
+    for (idle_timeout, seconds) in [(None, 60), (Some(Duration::from_secs(3)), 3)] {
+        let mag = start_as(Settings { idle_timeout, ..settings() }, |_| {}).await;
+        let mut client = mag.connect().await;
+        let started = Instant::now();
+        client.write_all(HELLO).await.unwrap();
+        let mut kinds = Vec::new();
+        let mut head = [0; 9];
+        while client.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[2])];
+            client.read_exact(&mut payload).await.unwrap();
+            kinds.push(head[3]);
+            if head[3] == 6 && head[4] == 0 {
+                client.write_all(&[&[0, 0, 8, 6, 1, 0, 0, 0, 0][..], &payload].concat()).await.unwrap();
+            }
+        }
+        let elapsed = started.elapsed().as_secs();
+        assert!((seconds..seconds + 4).contains(&elapsed), "after {elapsed} s");
+        assert!(kinds.contains(&7), "it is told: {kinds:?}");
+    }
 }
