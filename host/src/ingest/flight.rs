@@ -138,6 +138,12 @@ impl Flight {
         Arc::clone(&self.answers).try_acquire_many_owned(grains).ok()
     }
 
+    /// What is held now.
+    #[cfg(test)]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).bytes
+    }
+
     /// Takes note of what a connection keeps while it waits for its client; `None` for so little that all connections
     /// may.
     pub(super) fn hold(&self, bytes: usize) -> Option<Held> {

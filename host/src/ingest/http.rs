@@ -313,7 +313,12 @@ async fn take_in(
     kept.with(body.bytes());
     drop(seat);
     // What takes long to read keeps no seat from others, and no thread that they need.
-    let turn = shared.settings.flight.large().await;
+    let turn = tokio::select! {
+        biased;
+        // Many may wait, and one at a time is read: a stop has no time for that.
+        () = shared.stop.cancelled() => return Err(intake::stopping()),
+        turn = shared.settings.flight.large() => turn,
+    };
     kept.is_at_work();
     let intake = Intake::new(peer, shared);
     let reading = tokio::task::spawn_blocking(move || match body.inflate() {

@@ -381,3 +381,23 @@ async fn an_answer_with_many_mistakes_has_few_when_nobody_takes_such_answers() {
     drop(waits);
     assert_eq!(told(post(&mag, json, body.as_bytes()).await), (200, 100, serde_json::Value::Null));
 }
+
+#[tokio::test]
+async fn a_stop_reads_no_bodies_that_wait_for_their_turn() {
+    let flight = Flight::new(64 * 1024 * 1024);
+    let mag = start_with_memory(&flight).await;
+    let _turn = flight.large().await;
+    let mut client = mag.connect().await;
+    let head = "POST /api/v1/messages HTTP/1.1\r\nHost: m\r\nContent-Length: 300000\r\n\r\n";
+    client.write_all(&[head.as_bytes(), &vec![b'a'; 300_000]].concat()).await.unwrap();
+    let arrived = async {
+        while flight.held_bytes() < 300_000 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(arrived).await;
+    mag.stop.cancel();
+    let (status, why) = answer(&rest(&mut client).await);
+    assert_eq!((status, why.as_str()), (503, r#"{"error":"mag stops: send it again"}"#));
+    assert_eq!(mag.stopped().await.total(), 0);
+}
