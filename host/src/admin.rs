@@ -121,7 +121,8 @@ impl Admin {
     }
 }
 
-/// Answers until `stop`; then nothing of it is left. Once `closing`, whoever was let in before is still answered.
+/// Answers until `stop`, and then has a moment for the last answers; nothing of it is left. Once `closing`, whoever was let
+/// in before is still answered.
 pub async fn serve(listener: TcpListener, admin: Arc<Admin>, closing: CancellationToken, stop: CancellationToken) {
     let (mut turns, mut connections) = (Turns::default(), JoinSet::new());
     loop {
@@ -146,8 +147,18 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>, closing: Cancellati
         }
     }
     drop(listener);
-    while let Some(Some(ended)) = stop.run_until_cancelled(connections.join_next()).await {
-        note(&ended);
+    let answered = async {
+        while let Some(ended) = connections.join_next().await {
+            note(&ended);
+        }
+    };
+    let late = async {
+        stop.cancelled().await;
+        sleep(Duration::from_millis(limits::STOP_LINGER_MILLIS)).await;
+    };
+    tokio::select! {
+        () = answered => {}
+        () = late => {}
     }
     connections.shutdown().await;
 }

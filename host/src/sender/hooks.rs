@@ -198,9 +198,10 @@ fn check_head(request: &http::Request<WasiBody>, record: &Record, limits: &CallL
     Err(Error::HttpRequestHeaderSectionSize(u32::try_from(most_bytes).ok()))
 }
 
-async fn whole(body: WasiBody, record: &Record, limits: &CallLimits) -> Result<Bytes, Error> {
+async fn whole(mut body: WasiBody, record: &Record, limits: &CallLimits) -> Result<Bytes, Error> {
     let limit = limits.of().request_bytes;
-    let collected = Limited::new(body, limit).collect().await;
+    // Lent: a guest hears at once of a body that is gone, and may be over before the reason is noted.
+    let collected = Limited::new(&mut body, limit).collect().await;
     let whole = collected.map(http_body_util::Collected::to_bytes);
     let whole = whole.map_err(|error| match error.downcast::<LengthLimitError>() {
         Ok(_too_long) => {
