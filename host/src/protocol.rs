@@ -22,7 +22,7 @@ mod raws;
 pub mod relp;
 pub mod syslog;
 mod text;
-mod time;
+pub mod time;
 
 pub use detect::{Spoken, detect, detect_beside};
 pub use raws::Raws;

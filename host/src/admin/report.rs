@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::message::Millis;
+use crate::protocol::time::moment;
 
 mod letters;
 mod silences;
@@ -38,7 +39,8 @@ impl Serialize for At {
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let time: Timestamp = text.parse().map_err(serde::de::Error::custom)?;
-        Ok(Self(u64::try_from(time.as_millisecond()).unwrap_or(0)))
+        let wrong = || serde::de::Error::custom("expected a time such as 2026-05-01T12:00:00Z");
+        let millis = moment(&text).ok_or_else(wrong)?;
+        Ok(Self(u64::try_from(millis).unwrap_or(0)))
     }
 }

@@ -1,10 +1,10 @@
 //! The silence that somebody wants, as Alertmanager's API v2 writes it: read and checked. Pure.
 
-use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::matcher::{Matcher, Op};
 use crate::message::Millis;
+use crate::protocol::time::moment;
 use crate::silence::Silence;
 
 #[derive(Debug, Deserialize)]
@@ -53,9 +53,8 @@ fn matcher(wanted: WantedMatcher) -> Result<Matcher, String> {
 
 fn time(name: &str, text: &str) -> Result<Millis, String> {
     let wrong = || format!("invalid silence: {name} is no time of RFC 3339: 2024-05-01T12:00:00Z");
-    let time: Timestamp = text.parse().map_err(|_error| wrong())?;
     // Before 1970 is long ago.
-    Ok(Millis::try_from(time.as_millisecond()).unwrap_or(0))
+    moment(text).map(|millis| Millis::try_from(millis).unwrap_or(0)).ok_or_else(wrong)
 }
 
 #[cfg(test)]

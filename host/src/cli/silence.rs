@@ -6,9 +6,6 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
-use jiff::Timestamp;
-
 use super::ask::{Mag, Where};
 use super::words::{WIDTH, count, line, span};
 use super::{complain, env, print, print_json};
@@ -16,7 +13,9 @@ use crate::admin::{At, SilenceList, SilenceMade, SilenceReport, SilenceWanted, S
 use crate::clock::{Clock, as_millis};
 use crate::matcher::Matcher;
 use crate::message::Millis;
+use crate::protocol::time::moment;
 use crate::store;
+use clap::{Args, Subcommand};
 
 /// Commands about silences.
 #[derive(Clone, Debug, Subcommand)]
@@ -78,8 +77,8 @@ pub(super) struct ExpireArgs {
 }
 
 fn time(text: &str) -> Result<Millis, String> {
-    let time: Timestamp = text.parse().map_err(|_error| "expected a time such as 2026-05-01T12:00:00Z".to_owned())?;
-    Millis::try_from(time.as_millisecond()).map_err(|_error| "expected a time after 1970".to_owned())
+    let millis = moment(text).ok_or_else(|| "expected a time such as 2026-05-01T12:00:00Z".to_owned())?;
+    Millis::try_from(millis).map_err(|_error| "expected a time after 1970".to_owned())
 }
 
 /// Runs a command about silences; exit status 0 done, 1 refused, 2 arguments or config, 75 not reached.

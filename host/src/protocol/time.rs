@@ -1,6 +1,7 @@
 //! When something happened, as people and programs write it. Pure.
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::Pieces;
 
 use crate::message::Millis;
 
@@ -9,13 +10,28 @@ const SECONDS_BELOW: f64 = 1e11;
 /// The end of the year 9999, in milliseconds.
 const LATEST: f64 = 253_402_300_799_999.0;
 
-/// RFC 3339, since 1970.
+/// A moment of RFC 3339, any of the years 0 to 9999, in milliseconds since 1970.
+///
+/// The last hours of the year 9999, which many a program means as "for ever", are as late as `jiff` knows moments: it
+/// keeps a day so that each has a date in every zone.
+#[must_use]
+pub fn moment(text: &str) -> Option<i64> {
+    let last = Timestamp::MAX.as_millisecond();
+    rfc3339(text).map(|millis| millis.min(last)).or_else(|| is_last_day(text).then_some(last))
+}
+
+fn is_last_day(text: &str) -> bool {
+    Pieces::parse(text)
+        .is_ok_and(|pieces| pieces.date().year() == 9999 && pieces.time().is_some() && pieces.offset().is_some())
+}
+
+/// RFC 3339, from 1970 on.
 pub(super) fn from_text(text: &str) -> Option<Millis> {
-    rfc3339(text).and_then(|millis| Millis::try_from(millis).ok())
+    moment(text).and_then(|millis| Millis::try_from(millis).ok())
 }
 
 /// RFC 3339, in milliseconds since 1970.
-pub(super) fn rfc3339(text: &str) -> Option<i64> {
+fn rfc3339(text: &str) -> Option<i64> {
     plain(text.as_bytes()).or_else(|| text.parse::<Timestamp>().ok().map(Timestamp::as_millisecond))
 }
 
@@ -116,6 +132,26 @@ mod tests {
         #[test]
         fn what_others_read_is_read_alike(text in r"[0-9]{4}-[0-2][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{0,10})?Z?") {
             prop_assert_eq!(rfc3339(&text), oracle(&text));
+        }
+    }
+
+    #[test]
+    fn every_year_of_rfc_3339_has_its_moments() {
+        let last = Timestamp::MAX.as_millisecond();
+        for (text, expect) in [
+            ("1970-01-01T00:00:01Z", Some(1_000)),
+            ("0000-01-01T00:00:00Z", Some(-62_167_219_200_000)),
+            ("9999-12-30T12:00:00Z", Some(253_402_171_200_000)),
+            ("9999-12-31T23:59:59Z", Some(last)),
+            ("9999-12-31T23:59:59.999999999+14:00", Some(last)),
+            ("9999-12-31t23:59:59-12:00", Some(last)),
+            ("9999-12-31T23:59:59", None),
+            ("9999-12-32T23:59:59Z", None),
+            ("9999-12-31", None),
+            ("10000-01-01T00:00:00Z", None),
+            ("soon", None),
+        ] {
+            assert_eq!(moment(text), expect, "{text}");
         }
     }
 }

@@ -25,6 +25,8 @@ fn a_silence_is_read_with_its_matchers_and_times() {
     let matchers: Vec<_> = silence.matchers.iter().map(ToString::to_string).collect();
     assert_eq!(matchers, [r#"labels.alertname!~"A.*""#, r#"labels.host="web-1""#]);
     assert_eq!((silence.starts, silence.ends, silence.id.as_str()), (NOW, NOW + 3_600_000, ""));
+    let for_ever = super::silence(body(GOOD, "0000-01-01T00:00:00Z", "9999-12-31T23:59:59Z").as_bytes(), NOW);
+    assert_eq!(for_ever.map(|silence| (silence.starts, silence.ends > 253_000_000_000_000)), Ok((0, true)));
     assert_eq!((silence.created_by.as_str(), silence.comment.as_str()), ("ann", "work"));
 }
 

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::super::json::Text;
 use super::super::text::cut;
-use super::super::time;
+use super::super::time::moment;
 use super::{Answer, Head, Outcome, Refusal, Take};
 use crate::limits;
 use crate::message::{Ends, Millis, Pairs, Posted, Severity, counted, pack};
@@ -343,9 +343,9 @@ fn in_braces(labels: Pairs<'_>) -> String {
 fn at(name: &str, text: Option<&Text<'_>>) -> Result<Option<Millis>, String> {
     let Some(Text(text)) = text.filter(|Text(text)| !text.is_empty()) else { return Ok(None) };
     let shown = || text.chars().take(64).collect::<String>();
-    let time = time::rfc3339(text)
-        .ok_or_else(|| format!("{name} {:?} is no time of RFC 3339: 2024-05-01T12:00:00Z", shown()))?;
-    Ok(Millis::try_from(time).ok().filter(|millis| *millis > 0))
+    let wrong = || format!("{name} {:?} is no time of RFC 3339: 2024-05-01T12:00:00Z", shown());
+    let millis = moment(text).ok_or_else(wrong)?;
+    Ok(Millis::try_from(millis).ok().filter(|millis| *millis > 0))
 }
 
 /// As Alertmanager: nothing when all is well, else 400 with one text.
