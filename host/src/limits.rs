@@ -198,18 +198,30 @@ pub const ALERT_STARTS: usize = 16;
 pub const ANNOTATION_BYTES: usize = LABEL_VALUE_BYTES;
 /// All annotations of an alert, so that a group of the longest text, labels and annotations fits into a notification.
 pub const ANNOTATIONS_BYTES: usize = 64 * 1024;
-/// Answers about alerts that are made at a time; each may be as large as all alerts.
+/// Answers about alerts and silences that are made at a time; each looks at all of them.
 pub const ALERT_ANSWERS: usize = 2;
+/// One of them: few enough bytes that several may wait for their clients. A person who asks for all reads no more either.
+pub const ALERT_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// How long one may take to be made once all has been read.
+pub const ALERT_ANSWER: Duration = Duration::from_secs(2);
 /// Silences that are not over; more are refused.
 pub const SILENCES: usize = 1_000;
-/// Matchers of one silence.
+/// Matchers of one silence, or of one question about alerts.
 pub const SILENCE_MATCHERS: usize = 16;
 /// Regular expressions of all silences that are not over; more are refused.
 pub const SILENCE_REGEXES: usize = 100;
+/// Their text: reading a class such as `(?i)\pL` takes 0.4 ms, and a start reads all of them anew.
+pub const SILENCE_REGEXES_BYTES: usize = 16 * 1024;
 /// What they see of a text or label: every window that closes is looked at by all of them.
 pub const SILENCE_SEEN_BYTES: usize = 1024;
-/// What one of them may take when it is compiled.
-pub const SILENCE_REGEX_BYTES: usize = 64 * 1024;
+/// What a question about alerts says of its matchers and receivers.
+pub const FILTER_BYTES: usize = 8 * 1024;
+/// The text of one of them.
+pub const BOUNDED_REGEX_TEXT_BYTES: usize = 4 * 1024;
+/// Its states before they are a table, which bounds how long that takes: three of `\w`, a hundred of `.`.
+pub const BOUNDED_REGEX_BYTES: usize = 64 * 1024;
+/// The table; `\w+\.\w+` takes 320 KiB, what people write by hand 20.
+pub const BOUNDED_TABLE_BYTES: usize = 512 * 1024;
 /// A silence's comment, or who made it.
 pub const SILENCE_TEXT_BYTES: usize = 4 * 1024;
 /// Silences that are over and kept to be looked at; beyond that the oldest goes.

@@ -1,13 +1,19 @@
 //! Matchers: a field of a message compared with a value, in Alertmanager's syntax.
 //!
 //! Pure: no I/O, no clock. Parsing never panics, whatever it is given, and a regular expression is refused when
-//! compiling it would take more than a bounded size; matching takes time linear in the message.
+//! compiling it would take more than a bounded size; matching takes time linear in the message. Of whoever is not trusted
+//! only such expressions are taken that are matched with one step a byte: [`Matcher::bounded`].
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use regex::{Regex, RegexBuilder};
 
 use crate::message::{Message, Severity};
+
+mod table;
+
+use table::Table;
 
 /// A compiled regular expression may take this much memory.
 const REGEX_BYTES: usize = 1024 * 1024;
@@ -134,8 +140,44 @@ pub struct Matcher {
     field: Field,
     op: Op,
     value: String,
-    /// Compiled once; there exactly when `op` wants one.
-    regex: Option<Regex>,
+    /// There exactly when `op` wants one.
+    regex: Option<Expression>,
+}
+
+/// A regular expression, compiled once.
+#[derive(Clone, Debug)]
+enum Expression {
+    /// Of the config: as costly as its author wants it.
+    Own(Regex),
+    /// Of anybody.
+    Bounded(Table),
+    /// Of the store, which took it when it was good; compiled when it is first looked at, for most are only shown.
+    Kept(Arc<OnceLock<Option<Self>>>),
+}
+
+impl Expression {
+    fn is_match(&self, pattern: &str, value: &str) -> bool {
+        match self {
+            Self::Own(regex) => regex.is_match(value),
+            Self::Bounded(table) => table.is_match(value),
+            // What cannot be read matches nothing.
+            Self::Kept(kept) => {
+                let kept = kept.get_or_init(|| Self::read_again(pattern));
+                kept.as_ref().is_some_and(|expression| expression.is_match(pattern, value))
+            }
+        }
+    }
+
+    fn prepare(&self, pattern: &str) {
+        if let Self::Kept(kept) = self {
+            kept.get_or_init(|| Self::read_again(pattern));
+        }
+    }
+
+    /// A mag of before took expressions that are taken no more: they go on until their silence ends.
+    fn read_again(pattern: &str) -> Option<Self> {
+        Table::new(pattern, 0).map(Self::Bounded).or_else(|_| compile(pattern, 0).map(Self::Own)).ok()
+    }
 }
 
 impl Matcher {
@@ -146,6 +188,32 @@ impl Matcher {
     ///
     /// What is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
+        Self::parse_with(text, |value, at| compile(value, at).map(Expression::Own))
+    }
+
+    /// The same for whoever is not trusted: a regular expression may take so much only that matching it costs one step a
+    /// byte. `\b` is written `(?-u:\b)`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn parse_bounded(text: &str) -> Result<Self, ParseError> {
+        Self::parse_with(text, |value, at| Table::new(value, at).map(Expression::Bounded))
+    }
+
+    /// The same for what was taken before: a regular expression is compiled when it is first looked at.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong, and where.
+    pub fn parse_kept(text: &str) -> Result<Self, ParseError> {
+        Self::parse_with(text, |_, _| Ok(Expression::Kept(Arc::default())))
+    }
+
+    fn parse_with(
+        text: &str,
+        compile: impl FnOnce(&str, usize) -> Result<Expression, ParseError>,
+    ) -> Result<Self, ParseError> {
         let mut cursor = Cursor { text, at: 0 };
         let field = cursor.field()?;
         let op = cursor.op()?;
@@ -165,8 +233,18 @@ impl Matcher {
     /// Whether the condition holds for `value`, wherever that comes from.
     #[must_use]
     pub fn holds(&self, value: &str) -> bool {
-        let hit = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
+        let hit = match &self.regex {
+            Some(expression) => expression.is_match(&self.value, value),
+            None => self.value == value,
+        };
         hit != self.op.is_negative()
+    }
+
+    /// Compiles what [`Self::parse_kept`] left uncompiled.
+    pub fn prepare(&self) {
+        if let Some(expression) = &self.regex {
+            expression.prepare(&self.value);
+        }
     }
 
     /// Whether it compares with a regular expression.
@@ -175,21 +253,14 @@ impl Matcher {
         self.regex.is_some()
     }
 
-    /// Whether its regular expression, if it has one, takes no more than so many bytes.
-    #[must_use]
-    pub fn fits(&self, bytes: usize) -> bool {
-        let expression = |regex: &Regex| RegexBuilder::new(regex.as_str()).size_limit(bytes).build().is_ok();
-        self.regex.as_ref().is_none_or(expression)
-    }
-
-    /// Builds a matcher of its parts.
+    /// Builds a matcher of its parts, for whoever is not trusted: see [`Self::parse_bounded`].
     ///
     /// # Errors
     ///
-    /// There is no name, or the value should be a regular expression and is none.
-    pub fn new(name: &str, op: Op, value: String) -> Result<Self, ParseError> {
+    /// There is no name, or the value should be a regular expression and is none, or takes too much.
+    pub fn bounded(name: &str, op: Op, value: String) -> Result<Self, ParseError> {
         let field = Field::parse(name)?;
-        let regex = if op.is_regex() { Some(compile(&value, 0)?) } else { None };
+        let regex = if op.is_regex() { Some(Expression::Bounded(Table::new(&value, 0)?)) } else { None };
         Ok(Self { field, op, value, regex })
     }
 
@@ -258,15 +329,16 @@ fn compile(value: &str, at: usize) -> Result<Regex, ParseError> {
     build(value).and_then(|_| build(&format!("^(?:{value})$"))).map_err(|error| {
         let message = match &error {
             regex::Error::CompiledTooBig(bytes) => format!("regular expression takes more than {bytes} bytes"),
-            // The last line is the reason; those before it draw the expression, which the caller does better.
-            other => {
-                let text = other.to_string();
-                let reason = text.lines().last().unwrap_or_default();
-                format!("not a regular expression: {}", reason.strip_prefix("error: ").unwrap_or(reason))
-            }
+            other => not_an_expression(&other.to_string()),
         };
         ParseError::new(at, message)
     })
+}
+
+/// The last line is the reason; those before it draw the expression, which the caller does better.
+fn not_an_expression(error: &str) -> String {
+    let reason = error.lines().last().unwrap_or_default();
+    format!("not a regular expression: {}", reason.strip_prefix("error: ").unwrap_or(reason))
 }
 
 /// Where the parser stands.

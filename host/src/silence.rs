@@ -52,6 +52,47 @@ impl State {
     }
 }
 
+/// Regular expressions of silences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Regexes {
+    /// How many…
+    pub count: usize,
+    /// …with how much text.
+    pub bytes: usize,
+}
+
+impl Regexes {
+    fn add(&mut self, others: Self) {
+        self.count += others.count;
+        self.bytes += others.bytes;
+    }
+
+    /// Whether there may be as many as these and `others` together.
+    #[must_use]
+    pub fn have_room(mut self, others: Self) -> bool {
+        self.add(others);
+        self.count <= limits::SILENCE_REGEXES && self.bytes <= limits::SILENCE_REGEXES_BYTES
+    }
+}
+
+/// The matchers of a silence that somebody wants: counted before the first one is read, which may cost something.
+///
+/// # Errors
+///
+/// There are none or too many of them, or what `read` says.
+pub fn matchers<T>(wanted: Vec<T>, read: impl Fn(T) -> Result<Matcher, String>) -> Result<Vec<Matcher>, String> {
+    counted(wanted.len())?;
+    wanted.into_iter().map(read).collect()
+}
+
+fn counted(matchers: usize) -> Result<(), String> {
+    match matchers {
+        0 => Err("invalid silence: at least one matcher required".to_owned()),
+        1..=limits::SILENCE_MATCHERS => Ok(()),
+        _ => Err(format!("invalid silence: it has more than {} matchers", limits::SILENCE_MATCHERS)),
+    }
+}
+
 impl Silence {
     /// A silence that somebody wants, checked; `id` is empty for a new one.
     ///
@@ -64,20 +105,11 @@ impl Silence {
         (created_by, comment): (String, String),
         now: Millis,
     ) -> Result<Self, String> {
-        if matchers.is_empty() {
-            return Err("invalid silence: at least one matcher required".to_owned());
-        }
-        if matchers.len() > limits::SILENCE_MATCHERS {
-            return Err(format!("invalid silence: it has more than {} matchers", limits::SILENCE_MATCHERS));
-        }
+        counted(matchers.len())?;
         if matchers.iter().any(|matcher| {
             matcher.field().to_string().len() > limits::WORD_BYTES || matcher.value().len() > limits::LABEL_VALUE_BYTES
         }) {
             return Err("invalid silence: a matcher is too long".to_owned());
-        }
-        if let Some(large) = matchers.iter().find(|matcher| !matcher.fits(limits::SILENCE_REGEX_BYTES)) {
-            let most = limits::SILENCE_REGEX_BYTES / 1024;
-            return Err(format!("invalid silence: the expression of {} takes more than {most} KiB", large.field()));
         }
         if matchers.iter().all(|matcher| matcher.holds("")) {
             return Err("invalid silence: at least one matcher must not match the empty string".to_owned());
@@ -107,10 +139,19 @@ impl Silence {
         }
     }
 
-    /// Regular expressions among its matchers.
+    /// What its regular expressions take of what all silences may have.
     #[must_use]
-    pub fn regexes(&self) -> usize {
-        self.matchers.iter().filter(|matcher| matcher.is_regex()).count()
+    pub fn regexes(&self) -> Regexes {
+        let mut all = Regexes::default();
+        for matcher in self.matchers.iter().filter(|matcher| matcher.is_regex()) {
+            all.add(Regexes { count: 1, bytes: matcher.value().len() });
+        }
+        all
+    }
+
+    /// Compiles what came from the store now, not when the first window waits for it.
+    pub fn prepare(&self) {
+        self.matchers.iter().for_each(Matcher::prepare);
     }
 
     /// Whether all its matchers hold.
@@ -135,15 +176,15 @@ pub fn holds(matcher: &Matcher, message: &Message) -> bool {
     matcher.holds(value.get(..seen).unwrap_or(value))
 }
 
-/// The silences that hold, or will.
+/// The silences that hold, will, or did a while ago: the clock may be set back to before their end.
 #[derive(Clone, Debug, Default)]
-pub struct Silences(Arc<Vec<Silence>>);
+pub struct Silences(Arc<Vec<Arc<Silence>>>);
 
 impl Silences {
     /// These, the oldest first.
     #[must_use]
     pub fn new(silences: Vec<Silence>) -> Self {
-        Self(Arc::new(silences))
+        Self(Arc::new(silences.into_iter().map(Arc::new).collect()))
     }
 
     /// Whether there are none, so that nothing has to be looked at.
@@ -152,19 +193,30 @@ impl Silences {
         self.0.is_empty()
     }
 
-    /// How many are not over at `now`, and how many regular expressions they have, but for the one with this id.
+    /// How many are not over at `now`, and their regular expressions, but for the one with this id.
     #[must_use]
-    pub fn count_but(&self, id: &str, now: Millis) -> (usize, usize) {
+    pub fn count_but(&self, id: &str, now: Millis) -> (usize, Regexes) {
         let others = self.0.iter().filter(|there| there.id != id && there.state(now) != State::Expired);
-        others.fold((0, 0), |(silences, regexes), there| (silences + 1, regexes + there.regexes()))
+        let mut all = (0, Regexes::default());
+        for there in others {
+            all.0 += 1;
+            all.1.add(there.regexes());
+        }
+        all
     }
 
-    /// With another one, or another form of one; those that are over at `now` go.
-    pub fn put(&mut self, silence: Silence, now: Millis) {
+    /// With another one, or another form of one.
+    pub fn put(&mut self, silence: Silence) {
         let all = Arc::make_mut(&mut self.0);
         all.retain(|there| there.id != silence.id);
-        all.push(silence);
-        all.retain(|there| there.state(now) != State::Expired);
+        all.push(Arc::new(silence));
+    }
+
+    /// Without these.
+    pub fn forget(&mut self, ids: &[String]) {
+        if !ids.is_empty() {
+            Arc::make_mut(&mut self.0).retain(|there| !ids.contains(&there.id));
+        }
     }
 
     /// The first one that silences a message at `now`.
@@ -175,7 +227,8 @@ impl Silences {
 
     /// All that silence a message at `now`.
     pub fn all<'s>(&'s self, message: &Message, now: Millis) -> impl Iterator<Item = &'s Silence> {
-        self.0.iter().filter(move |silence| silence.state(now) == State::Active && silence.matches(message))
+        let active = self.0.iter().map(Arc::as_ref).filter(move |silence| silence.state(now) == State::Active);
+        active.filter(|silence| silence.matches(message))
     }
 }
 
@@ -214,6 +267,27 @@ mod tests {
         let all = Silences::new(vec![silence(&["text=\"disk full\""])]);
         assert!(all.find(&alert(&[]), 9).is_none() && all.find(&alert(&[]), 10).is_some());
         assert!(all.find(&alert(&[]), 20).is_none());
+    }
+
+    #[test]
+    fn a_silence_holds_again_when_the_clock_is_set_back_to_before_its_end() {
+        let mut all = Silences::new(vec![silence(&["text=\"disk full\""])]);
+        all.put(Silence { id: "y".to_owned(), starts: 90, ends: 100, ..silence(&["a=b"]) });
+        assert!(all.find(&alert(&[]), 95).is_none(), "over");
+        assert!(all.find(&alert(&[]), 15).is_some());
+        assert_eq!((all.count_but("", 15).0, all.count_but("", 95).0, all.count_but("y", 95).0), (2, 1, 0));
+        all.forget(&["x".to_owned()]);
+        assert!(all.find(&alert(&[]), 15).is_none());
+    }
+
+    #[test]
+    fn all_silences_together_have_so_many_expressions_and_so_much_text_of_them() {
+        let of = |bytes: usize| silence(&[&format!("a=~{}", "x".repeat(bytes)), "b=c"]).regexes();
+        assert_eq!(of(7), Regexes { count: 1, bytes: 7 });
+        let (many, much) =
+            (Regexes { count: 99, bytes: 0 }, Regexes { count: 4, bytes: limits::SILENCE_REGEXES_BYTES - 7 });
+        assert!(many.have_room(of(1)) && !many.have_room(Regexes { count: 2, bytes: 2 }));
+        assert!(much.have_room(of(7)) && !much.have_room(of(8)));
     }
 
     #[test]

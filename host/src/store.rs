@@ -19,6 +19,7 @@ use crate::clock;
 use crate::ids::{Ids, Memory};
 use crate::limits;
 use crate::message::{GroupId, Millis};
+use crate::silence::Silences;
 use crate::telemetry::metrics::Metrics;
 
 mod alerts;
@@ -169,6 +170,7 @@ pub struct Store {
     commands: mpsc::Sender<Command>,
     failed: watch::Receiver<Option<String>>,
     trouble: watch::Receiver<Option<Trouble>>,
+    silences: watch::Receiver<Silences>,
     metrics: Metrics,
     /// `None` for a store that has no file.
     path: Option<Arc<Path>>,
@@ -238,6 +240,7 @@ fn open_with(
     let (commands, receiver) = mpsc::channel(limits::STORE_QUEUE);
     let (failed, watch_failed) = watch::channel(None);
     let (trouble, watch_trouble) = watch::channel(None);
+    let (silences, watch_silences) = watch::channel(silences);
     let metrics = Metrics::default();
     let writer = Writer {
         log_growth: wal::Growth::new(settings.path.as_deref(), clock.instant()),
@@ -270,7 +273,7 @@ fn open_with(
         .map_err(|source| OpenError::File { path: "a thread".to_owned(), source })?;
     let path = settings.path.as_deref().map(Arc::from);
     Ok((
-        Store { commands, failed: watch_failed, trouble: watch_trouble, metrics, path },
+        Store { commands, failed: watch_failed, trouble: watch_trouble, silences: watch_silences, metrics, path },
         Running { thread, _lock: lock },
         recovered,
     ))
@@ -410,6 +413,12 @@ impl Store {
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// All silences as of the last commit, but for how much they held.
+    #[must_use]
+    pub fn silences(&self) -> Silences {
+        self.silences.borrow().clone()
     }
 
     /// What is counted while mag works.

@@ -128,6 +128,14 @@ fn what_is_wrong_is_answered_as_alertmanager_does_and_the_rest_is_taken() {
         assert_eq!(reply.status, status, "{method} {path}: {reply:?}");
         assert!(!reply.body.is_empty(), "{method} {path}");
     }
+    let costly = "filter=v%3D~%22.%2Aa.%7B12%7D%22";
+    let many = vec![costly; 17].join("&");
+    for page in ["alerts", "alerts/groups", "silences"] {
+        let reply = asked("GET", &format!("/api/v2/{page}?{many}"), "");
+        assert_eq!((reply.status, reply.json()), (400, json!("there are more than 16 matchers")), "{page}");
+        let reply = asked("GET", &format!("/api/v2/{page}?{costly}"), "");
+        assert!(reply.status == 400 && reply.body.contains("takes too much"), "{page}: {reply:?}");
+    }
     for path in ["/-/healthy", "/-/ready"] {
         let reply = asked("GET", path, "");
         assert_eq!((reply.status, reply.body.as_str()), (200, "OK\n"));
@@ -151,7 +159,7 @@ fn a_web_page_changes_no_silence_under_a_name_of_its_own() {
     };
     let silence = json!({
         "matchers": [{ "name": "alertname", "value": ".+", "isRegex": true, "isEqual": true }],
-        "startsAt": "2024-05-01T12:00:00Z", "endsAt": "2099-05-01T12:00:00Z", "createdBy": "a", "comment": "b",
+        "startsAt": "2024-05-01T12:00:00Z", "endsAt": "9999-12-31T23:59:59Z", "createdBy": "a", "comment": "b",
     });
     let silence = silence.to_string();
     for (host, origin) in [("evil.example", "http://evil.example"), ("127.0.0.1", "http://evil.example")] {

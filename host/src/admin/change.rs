@@ -17,7 +17,7 @@ use super::report::{Decided, Queued, Selection, SilenceMade, SilenceWanted, Sile
 use super::turns::Turn;
 use crate::limits;
 use crate::matcher::Matcher;
-use crate::silence::Silence;
+use crate::silence::{self, Silence};
 use crate::store::{Deed, LetterError, SilenceError, SilenceWish, Stopped, Which};
 
 impl From<Stopped> for Refusal {
@@ -106,13 +106,14 @@ pub(super) async fn silence(admin: &Admin, request: Request<Incoming>) -> Result
     let wanted: SilenceWanted = body(request).await?;
     let now = admin.clock.now();
     let bad = |why: String| Refusal::new(StatusCode::BAD_REQUEST, why);
-    let matchers = wanted.matchers.iter().map(|text| {
-        let wrong = |error| bad(format!("bad matcher {text:?}: {error}"));
-        Matcher::parse(text).map_err(wrong)
-    });
-    let matchers = matchers.collect::<Result<Vec<_>, _>>()?;
     let times = (wanted.starts.map_or(now, |starts| starts.0), wanted.ends.0);
-    let silence = Silence::wanted(matchers, times, (wanted.created_by, wanted.comment), now).map_err(bad)?;
+    let (texts, words) = (wanted.matchers, (wanted.created_by, wanted.comment));
+    let matcher =
+        |text: String| Matcher::parse_bounded(&text).map_err(|error| format!("bad matcher {text:?}: {error}"));
+    // Compiling takes longer than a thread of the runtime should be held.
+    let reading =
+        tokio::task::spawn_blocking(move || Silence::wanted(silence::matchers(texts, matcher)?, times, words, now));
+    let silence = reading.await.map_err(|_broke_off| Stopped)?.map_err(bad)?;
     let id = admin.store.silence(SilenceWish::Set(silence)).await??;
     tracing::info!("a person made silence {id}");
     Ok(json(StatusCode::CREATED, &SilenceMade { id }))

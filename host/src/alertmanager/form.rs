@@ -1,9 +1,9 @@
 //! How things look in Alertmanager's API v2: names and shapes of its description. Pure.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::matcher::{Field, Matcher, Op};
 use crate::message::{Labels, Millis};
@@ -11,28 +11,30 @@ use crate::route::Routes;
 use crate::silence::Silence;
 
 /// An alert.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Alert {
-    pub(super) annotations: BTreeMap<String, String>,
+pub(super) struct Alert<'a> {
+    #[serde(serialize_with = "map")]
+    pub(super) annotations: &'a Labels,
     pub(super) ends_at: String,
-    pub(super) fingerprint: String,
-    pub(super) receivers: Vec<Receiver>,
+    pub(super) fingerprint: &'a str,
+    pub(super) receivers: &'a [Receiver],
     pub(super) starts_at: String,
-    pub(super) status: AlertStatus,
+    pub(super) status: AlertStatus<'a>,
     pub(super) updated_at: String,
     #[serde(rename = "generatorURL")]
-    pub(super) generator_url: String,
-    pub(super) labels: BTreeMap<String, String>,
+    pub(super) generator_url: &'a str,
+    #[serde(serialize_with = "map")]
+    pub(super) labels: &'a Labels,
 }
 
 /// Where it stands.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct AlertStatus {
-    pub(super) inhibited_by: Vec<String>,
-    pub(super) muted_by: Vec<String>,
-    pub(super) silenced_by: Vec<String>,
+pub(super) struct AlertStatus<'a> {
+    pub(super) inhibited_by: [&'a str; 0],
+    pub(super) muted_by: [&'a str; 0],
+    pub(super) silenced_by: &'a [&'a str],
     pub(super) state: &'static str,
 }
 
@@ -43,11 +45,29 @@ pub(super) struct Receiver {
 }
 
 /// Alerts that count together.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Group {
-    pub(super) alerts: Vec<Alert>,
-    pub(super) labels: BTreeMap<String, String>,
+#[derive(Debug, Serialize)]
+pub(super) struct Group<A> {
+    pub(super) alerts: A,
+    #[serde(serialize_with = "map")]
+    pub(super) labels: Labels,
     pub(super) receiver: Receiver,
+}
+
+/// A list whose entries are made one after the other while it is written: all of them may take much.
+#[derive(Debug)]
+pub(super) struct Each<I>(RefCell<Option<I>>);
+
+impl Each<()> {
+    pub(super) fn of<T, F>(all: impl Iterator<Item = T>, form: impl FnMut(T) -> F) -> Each<impl Iterator<Item = F>> {
+        Each(RefCell::new(Some(all.map(form))))
+    }
+}
+
+impl<I: Iterator<Item: Serialize>> Serialize for Each<I> {
+    /// Once only.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.borrow_mut().take().into_iter().flatten())
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -115,8 +135,8 @@ pub(super) fn time(millis: Millis) -> String {
 }
 
 /// Labels as a map.
-pub(super) fn map(labels: &Labels) -> BTreeMap<String, String> {
-    labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+fn map<S: Serializer>(labels: &Labels, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(labels.iter())
 }
 
 /// Every sender that a route tells.

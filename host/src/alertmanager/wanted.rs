@@ -5,7 +5,7 @@ use serde::Deserialize;
 use crate::matcher::{Matcher, Op};
 use crate::message::Millis;
 use crate::protocol::time::moment;
-use crate::silence::Silence;
+use crate::silence::{self, Silence};
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -28,14 +28,14 @@ struct WantedMatcher {
     is_equal: Option<bool>,
 }
 
-/// Reads a silence.
+/// Reads a silence. That may take a while: see [`Matcher::bounded`].
 ///
 /// # Errors
 ///
 /// What is wrong with it, in one sentence.
 pub(super) fn silence(body: &[u8], now: Millis) -> Result<Silence, String> {
     let wanted: Wanted = serde_json::from_slice(body).map_err(|error| format!("the body is not a silence: {error}"))?;
-    let matchers = wanted.matchers.into_iter().map(matcher).collect::<Result<Vec<_>, _>>()?;
+    let matchers = silence::matchers(wanted.matchers, matcher)?;
     let times = (time("startsAt", &wanted.starts_at)?, time("endsAt", &wanted.ends_at)?);
     let silence = Silence::wanted(matchers, times, (wanted.created_by, wanted.comment), now)?;
     Ok(Silence { id: wanted.id.unwrap_or_default(), ..silence })
@@ -48,7 +48,7 @@ fn matcher(wanted: WantedMatcher) -> Result<Matcher, String> {
         (true, true) => Op::Matches,
         (true, false) => Op::MatchesNot,
     };
-    Matcher::new(&wanted.name, op, wanted.value).map_err(|error| format!("invalid silence: {error}"))
+    Matcher::bounded(&wanted.name, op, wanted.value).map_err(|error| format!("invalid silence: {error}"))
 }
 
 fn time(name: &str, text: &str) -> Result<Millis, String> {

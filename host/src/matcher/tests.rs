@@ -182,7 +182,7 @@ proptest! {
     fn what_is_written_reads_back_the_same(name in "\\PC{0,8}", op in 0_usize..4, value in any::<String>()) {
         let op = Op::ALL[op];
         let value = if op.is_regex() { regex::escape(&value) } else { value };
-        let regex = op.is_regex().then(|| compile(&value, 0).expect("escaped"));
+        let regex = op.is_regex().then(|| compile(&value, 0).map(Expression::Own).expect("escaped"));
         let field = Field::parse(&format!("labels.x{name}")).expect("not empty");
         let matcher = Matcher { field, op, value, regex };
         prop_assert_eq!(Matcher::parse(&matcher.to_string()), Ok(matcher));
@@ -197,4 +197,61 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_expression_of_anybody_matches_what_one_of_the_config_matches() {
+    let expressions = [
+        "",
+        "a|ab",
+        "ab|a",
+        "web-.*",
+        ".*",
+        "(?i)WEB.*",
+        "[^a]*",
+        "a*?",
+        "(a|b)*c",
+        "\\d+",
+        "\\w+\\.\\w+",
+        "^a$",
+        "a$|b",
+        "(?s).*b",
+        "(?-u:\\b)a(?-u:\\b)",
+        "(?m)^a$\\nb",
+        "é+",
+        ".{3}",
+        "x{2,4}|y",
+    ];
+    let values =
+        ["", "a", "ab", "abc", "web-1", "WEB", "é", "ééé", "a\nb", "b", "12", "٣", "a.b", "xxx", "xxxxx", "😀bc"];
+    for expression in expressions {
+        let bounded = Matcher::bounded("text", Op::Matches, expression.to_owned()).expect("a small expression");
+        let own = Matcher::parse(&bounded.to_string()).expect("a good expression");
+        let kept = Matcher::parse_kept(&own.to_string()).expect("a good matcher");
+        assert_eq!((&own, &own), (&bounded, &kept));
+        for value in values {
+            let expect = own.holds(value);
+            assert_eq!((bounded.holds(value), kept.holds(value)), (expect, expect), "{expression:?} on {value:?}");
+        }
+    }
+}
+
+#[test]
+fn an_expression_of_anybody_is_refused_where_it_has_no_small_table() {
+    let refused = |value: &str| Matcher::bounded("text", Op::Matches, value.to_owned()).expect_err(value).message;
+    for large in ["\\w{85}", "(.*a.{12})", "((a{100}){100}){100}", "[a-z]{5000}"] {
+        assert!(refused(large).contains("takes too much"), "{large}: {}", refused(large));
+    }
+    assert!(refused("\\bfoo\\b").contains("write (?-u:\\b)"), "{}", refused("\\bfoo\\b"));
+    assert!(refused(&"a".repeat(5_000)).contains("longer than 4096 bytes"));
+    assert!(refused("a)|(b").starts_with("not a regular expression: "), "{}", refused("a)|(b"));
+    assert_eq!(Matcher::parse_bounded("a=~(").expect_err("open").offset, 3);
+}
+
+#[test]
+fn an_expression_that_was_taken_before_goes_on_though_it_would_be_too_large_now() {
+    let kept = Matcher::parse_kept("text=~\"\\\\w{10}\"").expect("a good matcher");
+    assert!(kept.holds(&"x".repeat(10)) && !kept.holds("x"));
+    let broken = Matcher::parse_kept("text=~(").expect("its expression is looked at later");
+    assert!(!broken.holds("("));
 }

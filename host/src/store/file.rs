@@ -27,7 +27,7 @@ pub(super) struct Opened {
     pub(super) recovered: Recovered,
     /// Pages that the file may have, if it has a bound.
     pub(super) pages: Option<u32>,
-    /// Silences that hold, or will.
+    /// All silences.
     pub(super) silences: Silences,
 }
 
@@ -173,7 +173,7 @@ fn begin(
     wanted: &Wanted<'_>,
     mark: &mut Mark,
 ) -> rusqlite::Result<(Option<u32>, Silences)> {
-    let known = (settings.pages(conn)?, silences::current(conn, wanted.clock.now())?);
+    let known = (settings.pages(conn)?, silences::kept(conn, wanted.clock.now())?);
     let commit = damage::last_commit(conn)?;
     if let Some(store) = damage::store_number(conn)? {
         mark.begin(store, commit);

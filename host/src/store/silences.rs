@@ -31,8 +31,12 @@ pub enum SilenceError {
     /// Too many.
     #[error("there are {} silences already: expire some", limits::SILENCES)]
     TooMany,
-    /// Too many regular expressions in all of them.
-    #[error("all silences together have {} regular expressions at most: expire some", limits::SILENCE_REGEXES)]
+    /// Too many regular expressions in all of them, or too long ones.
+    #[error(
+        "all silences together have {} regular expressions at most, of {} KiB: expire some",
+        limits::SILENCE_REGEXES,
+        limits::SILENCE_REGEXES_BYTES / 1024
+    )]
     TooManyRegexes,
 }
 
@@ -72,17 +76,20 @@ fn set(conn: &Connection, silences: &mut Silences, wanted: &Silence, now: Millis
     if others >= limits::SILENCES {
         return Ok(Err(SilenceError::TooMany));
     }
-    if regexes + wanted.regexes() > limits::SILENCE_REGEXES {
+    if wanted.regexes().count > 0 && !regexes.have_room(wanted.regexes()) {
         return Ok(Err(SilenceError::TooManyRegexes));
     }
     if let Some(there) = there.filter(|there| there.state(now) != State::Expired) {
         end(conn, silences, &there, now)?;
     }
-    conn.prepare_cached(
-        "DELETE FROM silences WHERE id IN
-           (SELECT id FROM silences WHERE ends <= ?1 ORDER BY ends DESC LIMIT -1 OFFSET ?2)",
-    )?
-    .execute(params![int(now), int(limits::SILENCES_OVER as u64)])?;
+    let gone: Vec<String> = conn
+        .prepare_cached(
+            "DELETE FROM silences WHERE id IN
+               (SELECT id FROM silences WHERE ends <= ?1 ORDER BY ends DESC LIMIT -1 OFFSET ?2) RETURNING id",
+        )?
+        .query_map(params![int(now), int(limits::SILENCES_OVER as u64)], |row| row.get(0))?
+        .collect::<Result<_>>()?;
+    silences.forget(&gone);
     let id = new_id();
     // What is over is over: a silence cannot hold back what was told.
     put(conn, silences, &Silence { id: id.clone(), starts: wanted.starts.max(now), ..wanted.clone() }, now)?;
@@ -135,7 +142,7 @@ fn put(conn: &Connection, silences: &mut Silences, silence: &Silence, now: Milli
         silence.comment,
         int(now),
     ])?;
-    silences.put(silence.clone(), now);
+    silences.put(silence.clone());
     Ok(())
 }
 
@@ -154,17 +161,20 @@ pub(super) fn all(conn: &Connection) -> Result<Vec<Silence>> {
     statement.query_map([], read)?.collect()
 }
 
-/// Those that hold, or will.
-pub(super) fn current(conn: &Connection, now: Millis) -> Result<Silences> {
-    let sql = format!("SELECT {COLUMNS} FROM silences WHERE ends > ?1 ORDER BY starts, id");
+/// Those that windows are held against: all, also what is over by a clock that may be set back.
+pub(super) fn kept(conn: &Connection, now: Millis) -> Result<Silences> {
+    let sql = format!("SELECT {COLUMNS} FROM silences ORDER BY starts, id");
     let mut statement = conn.prepare_cached(&sql)?;
-    let silences = statement.query_map([int(now)], read)?.collect::<Result<_>>()?;
+    let silences = statement.query_map([], read)?.collect::<Result<Vec<Silence>>>()?;
+    for silence in silences.iter().filter(|silence| silence.state(now) != State::Expired) {
+        silence.prepare();
+    }
     Ok(Silences::new(silences))
 }
 
 fn read(row: &Row<'_>) -> Result<Silence> {
     let texts = rows::read_samples(row, 1)?;
-    let matchers = texts.iter().map(|text| Matcher::parse(text)).collect::<std::result::Result<_, _>>();
+    let matchers = texts.iter().map(|text| Matcher::parse_kept(text)).collect::<std::result::Result<_, _>>();
     Ok(Silence {
         id: row.get(0)?,
         matchers: matchers.map_err(|error| {

@@ -24,6 +24,7 @@ mod notification;
 mod power;
 mod resolved;
 mod restart;
+mod silenced;
 mod waiting;
 
 const NOON: Millis = 1_700_000_000_000;

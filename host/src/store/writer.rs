@@ -77,8 +77,8 @@ pub(super) struct Writer {
     pub(super) armed: HashMap<String, (Freeze, oneshot::Sender<Delivery>)>,
     /// Sweeps whose last part is still to come: their rows are not ready.
     pub(super) sweeping: HashSet<u64>,
-    /// Silences that hold, or will.
-    pub(super) silences: Silences,
+    /// All silences, also for whoever shows what they keep from being told.
+    pub(super) silences: watch::Sender<Silences>,
     /// What waits for each sender.
     pub(super) room: Room,
     pub(super) room_log: RoomLog,
@@ -298,7 +298,7 @@ impl Writer {
         let mut woken: Vec<String> = Vec::new();
         let mut sweeping = self.sweeping.clone();
         let mut room = self.room.clone();
-        let mut silences = self.silences.clone();
+        let mut silences = self.silences.borrow().clone();
         let mut trimming = self.trimming.clone();
         for command in batch {
             match command {
@@ -357,7 +357,7 @@ impl Writer {
         moves.write(&transaction)?;
         transaction.commit()?;
         self.sweeping = sweeping;
-        self.silences = silences;
+        self.silences.send_replace(silences);
         self.trimming = trimming;
         self.room_log.note(&mut room, &self.metrics, self.clock.instant());
         self.room = room;

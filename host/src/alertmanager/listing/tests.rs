@@ -59,12 +59,21 @@ fn silence() -> Silence {
     }
 }
 
+fn scene(query: &str, silences: Vec<Silence>) -> Scene {
+    let filter = Filter::of(query).expect("a good query");
+    Scene { silences: Silences::new(silences), routes: routes(), filter, now: NOON + 1_000 }
+}
+
+fn json(value: &impl Serialize) -> serde_json::Value {
+    serde_json::to_value(value).expect("JSON")
+}
+
 #[track_caller]
 fn check(query: &str, expect: &[&str]) {
-    let filter = Filter::of(query).expect("a good query");
-    let shown = alerts(three(), &[silence()], &routes(), &filter, NOON + 1_000);
-    let mut names: Vec<String> =
-        shown.iter().map(|shown| shown.labels.get("host").cloned().unwrap_or_default()).collect();
+    let scene = scene(query, vec![silence()]);
+    let shown = shown(three(), &scene, || false).expect("little");
+    let host = |shown: &Shown<'_>| shown.alert.message.labels.get("host").unwrap_or_default().to_owned();
+    let mut names: Vec<String> = shown.values().map(host).collect();
     names.sort();
     assert_eq!(names, expect);
 }
@@ -84,9 +93,8 @@ fn a_query_takes_what_it_asks_for() {
 
 #[test]
 fn an_alert_looks_as_alertmanager_shows_it() {
-    let filter = Filter::of("filter=host=b").expect("a good query");
-    let shown = alerts(three(), &[silence()], &routes(), &filter, NOON + 1_000);
-    let found = serde_json::to_value(shown).expect("JSON");
+    let scene = scene("filter=host=b", vec![silence()]);
+    let shown = shown(three(), &scene, || false).expect("little");
     let expect = serde_json::json!([{
         "annotations": {"summary": "x"}, "endsAt": "2023-11-14T22:13:25.000Z",
         "fingerprint": fingerprint(&three()[1].message.labels), "generatorURL": "http://p/",
@@ -95,18 +103,45 @@ fn an_alert_looks_as_alertmanager_shows_it() {
         "status": {"inhibitedBy": [], "mutedBy": [], "silencedBy": ["s1"], "state": "suppressed"},
         "updatedAt": "2023-11-14T22:13:20.000Z",
     }]);
-    assert_eq!(found, expect);
+    assert_eq!(json(&alerts(&shown, scene.now)), expect);
 }
 
 #[test]
 fn groups_are_those_that_messages_count_in() {
-    let filter = Filter::of("").expect("a good query");
-    let groups = groups(three(), &[], &routes(), &filter, NOON);
-    let shown: Vec<_> = groups
-        .iter()
-        .map(|group| (group.receiver.name.as_str(), group.labels["alertname"].as_str(), group.alerts.len()))
-        .collect();
-    assert_eq!(shown, [("mail", "Link", 1), ("hook", "Disk", 2), ("team", "Disk", 2)]);
+    let scene = scene("", Vec::new());
+    let shown = shown(three(), &scene, || false).expect("little");
+    let groups = json(&groups(&shown, &scene));
+    let groups: Vec<_> = groups.as_array().expect("a list").iter().collect();
+    let told = |group: &serde_json::Value| {
+        let alerts = group["alerts"].as_array().map_or(0, Vec::len);
+        format!("{} {} {alerts}", group["receiver"]["name"], group["labels"])
+    };
+    let told: Vec<_> = groups.into_iter().map(told).collect();
+    let expect = ["\"mail\" {\"alertname\":\"Link\"} 1", "\"hook\" {\"alertname\":\"Disk\"} 2"];
+    assert_eq!(told[..2], expect);
+    assert_eq!(told[2..], ["\"team\" {\"alertname\":\"Disk\"} 2"]);
+}
+
+#[test]
+fn an_answer_that_takes_too_long_is_given_up_and_says_what_to_do() {
+    let scene = scene("", Vec::new());
+    let asked = std::cell::Cell::new(0);
+    let late = || asked.replace(asked.get() + 1) == 2;
+    let Refusal(status, why) = shown(three(), &scene, late).expect_err("late");
+    assert_eq!((status, asked.get()), (StatusCode::SERVICE_UNAVAILABLE, 3));
+    assert_eq!(why, "the answer takes longer than 2 s: ask for less of it with filter=");
+}
+
+#[test]
+fn a_query_is_refused_by_its_size_before_anything_is_compiled() {
+    // None of these is a matcher, which would be said if they were looked at.
+    let refused = |query: &str| Filter::of(query).expect_err(query).1;
+    assert_eq!(refused(&vec!["filter=("; 17].join("&")), "there are more than 16 matchers");
+    let long = format!("filter={}", "(".repeat(limits::FILTER_BYTES + 1));
+    assert_eq!(refused(&long), "the matchers are longer than 8 KiB");
+    assert_eq!(refused(&long.replace("filter", "receiver")), "the matchers are longer than 8 KiB");
+    assert!(refused("filter=a%3D~%5Cw%7B85%7D").contains("regular expression takes too much"));
+    assert!(refused("receiver=%5Cw%7B85%7D").contains("regular expression takes too much"));
 }
 
 #[test]
