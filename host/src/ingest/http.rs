@@ -283,6 +283,7 @@ async fn ask(
         let _seat = shared.settings.flight.seat().await;
         let small = body.small()?.ok_or_else(Body::too_large_for_one)?;
         kept.with(small.len());
+        kept.is_sent();
         small
     } else {
         Bytes::new()
@@ -305,7 +306,9 @@ async fn take_in(
     kept.is_at_work();
     if let Some(small) = body.small()? {
         let read = request.read(&small, Intake::new(peer, shared));
-        let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
+        let intake = read.map_err(|refused| refused.withdraw(shared))?;
+        kept.is_sent();
+        let taken = intake.send(shared).await?;
         drop((small, body, seat));
         kept.with(taken.bytes());
         return taken.committed().await;
@@ -329,7 +332,9 @@ async fn take_in(
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_cancelled) => intake::stopping(),
     })?;
-    let taken = read.map_err(|refused| refused.withdraw(shared))?.send(shared).await?;
+    let intake = read.map_err(|refused| refused.withdraw(shared))?;
+    kept.is_sent();
+    let taken = intake.send(shared).await?;
     drop(turn);
     kept.with(taken.bytes());
     taken.committed().await

@@ -1,6 +1,7 @@
 //! What one request keeps while it waits: its head until it is answered, its body until it is read, its mistakes until
 //! they are told.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::header::HeaderValue;
@@ -20,6 +21,8 @@ pub(super) struct Kept<'f> {
     /// An HTTP/1.1 connection has one request at a time, so it may keep as much as any connection.
     free_bytes: usize,
     held: Mutex<Option<Held>>,
+    /// Whether the engine has it, and will count it.
+    is_sent: AtomicBool,
 }
 
 impl<'f> Kept<'f> {
@@ -32,7 +35,14 @@ impl<'f> Kept<'f> {
         let is_h2 = parts.version == Version::HTTP_2;
         let (of_its_own, free_bytes) = if is_h2 { (limits::HTTP_STREAM_BYTES, 0) } else { (0, limits::FREE_BYTES) };
         let head_bytes = of_its_own + fields + path;
-        let kept = Self { flight, evicted: Arc::default(), head_bytes, free_bytes, held: Mutex::default() };
+        let kept = Self {
+            flight,
+            evicted: Arc::default(),
+            head_bytes,
+            free_bytes,
+            held: Mutex::default(),
+            is_sent: AtomicBool::default(),
+        };
         kept.with(0);
         kept
     }
@@ -48,6 +58,11 @@ impl<'f> Kept<'f> {
         self.hold(None);
     }
 
+    /// From now on it is never turned away: whoever is told to send again what the engine counts is counted twice.
+    pub(super) fn is_sent(&self) {
+        self.is_sent.store(true, Ordering::Relaxed);
+    }
+
     fn hold(&self, bytes: Option<usize>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         // Given back first: else the request could make room for itself.
@@ -58,6 +73,9 @@ impl<'f> Kept<'f> {
     /// Returns when others need the memory more.
     pub(super) async fn evicted(&self) -> Refusal {
         self.evicted.notified().await;
+        if self.is_sent.load(Ordering::Relaxed) {
+            return std::future::pending().await;
+        }
         Refusal {
             status: StatusCode::SERVICE_UNAVAILABLE,
             why: "memory is short and this request waited longest: send it again".to_owned(),
@@ -75,5 +93,28 @@ pub(super) fn compact(parts: &mut Parts) {
     }
     if let Ok(own) = parts.uri.to_string().parse() {
         parts.uri = own;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use hyper::Request;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_turned_away_when_memory_is_short_and_who_is_being_counted_is_not() {
+        let flight = Flight::new(1024 * 1024);
+        let parts = Request::post("/").body(()).unwrap().into_parts().0;
+        let (waits, sent) = (Kept::new(&parts, &flight), Kept::new(&parts, &flight));
+        waits.with(400_000);
+        sent.with(400_000);
+        sent.is_sent();
+        let _other = flight.hold(900_000);
+        assert!(timeout(Duration::from_secs(1), waits.evicted()).await.is_ok());
+        assert!(timeout(Duration::from_secs(1), sent.evicted()).await.is_err());
     }
 }
